@@ -1,0 +1,47 @@
+# lora_layer(NAME [TORCH] SOURCES ... [DEPENDS layers ...] [PRIVATE libraries ...])
+#
+# One layer of src/ as a static library `lora_NAME`. TORCH layers share one precompiled ATen/ATen.h.
+function(lora_layer name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPENDS;PRIVATE" ${ARGN})
+  set(target lora_${name})
+  add_library(${target} STATIC ${ARG_SOURCES})
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  list(TRANSFORM ARG_DEPENDS PREPEND lora_)
+  target_link_libraries(${target} PUBLIC ${ARG_DEPENDS} PRIVATE lora_warnings ${ARG_PRIVATE})
+  if(ARG_TORCH)
+    target_link_libraries(${target} PUBLIC libtorch)
+    lora_use_pch(${target})
+  endif()
+endfunction()
+
+# lora_use_pch(TARGET): reuse the one precompiled ATen/ATen.h.
+function(lora_use_pch target)
+  if(NOT TARGET lora_pch)
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/pch.cpp CONTENT "")
+    add_library(lora_pch STATIC ${PROJECT_BINARY_DIR}/pch.cpp)
+    target_link_libraries(lora_pch PRIVATE libtorch lora_warnings)
+    target_precompile_headers(lora_pch PRIVATE <ATen/ATen.h>)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM lora_pch)
+endfunction()
+
+# lora_test(NAME [TORCH] SOURCES ... LAYERS ... [PRIVATE libraries] [LABEL unit])
+#
+# One Catch2 program and one CTest entry.
+function(lora_test name)
+  cmake_parse_arguments(ARG "TORCH" "LABEL" "SOURCES;LAYERS;PRIVATE" ${ARGN})
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
+  set(target test_${name})
+  list(TRANSFORM ARG_LAYERS PREPEND lora_)
+  add_executable(${target} ${ARG_SOURCES})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${target} PRIVATE lora_test_main ${ARG_LAYERS} lora_warnings lora_catch ${ARG_PRIVATE})
+  if(ARG_TORCH)
+    lora_use_pch(${target})
+  endif()
+  add_test(NAME ${name} COMMAND ${target})
+  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL}
+    ENVIRONMENT "LORA_FIXTURES=${PROJECT_BINARY_DIR}/fixtures;LORA_SHARED_DATA=${LORA_SHARED_DATA}")
+endfunction()

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lora/model/program.h"
+
+namespace lora {
+
+/// Trained tensors of one target by their PEFT leaf name ("lora_A.weight", "lora_B.weight").
+using SiteTensors = std::map<std::string, at::Tensor>;
+
+struct MethodConfig {
+  std::string method = "lora";
+  std::int64_t rank = 16;
+  double alpha = 32;
+  double dropout = 0;
+};
+
+/// What is trained at a target. Stateless: one row of the table in methods.cpp.
+class Method {
+ public:
+  virtual ~Method() = default;
+  virtual std::string name() const = 0;
+
+  /// Fresh tensors such that forward() equals the base; drawn from `generator`.
+  virtual SiteTensors create(const Target& target, const MethodConfig& config, at::Generator& generator) const = 0;
+
+  /// The target's new output given the frozen one. `training` turns dropout on.
+  virtual at::Tensor forward(const SiteValues& values, const Target& target, const SiteTensors& tensors,
+                             const MethodConfig& config, bool training) const = 0;
+
+  /// The single weight (as stored) that computes what forward() computes with dropout off. The update is
+  /// summed in float64 and rounded once to `weight`'s dtype.
+  virtual at::Tensor effective_weight(const at::Tensor& weight, const Target& target, const SiteTensors& tensors,
+                                      const MethodConfig& config) const = 0;
+
+  /// Names, shapes and dtype that tensors of this target must have: for checking files.
+  virtual std::map<std::string, std::vector<std::int64_t>> shapes(const Target& target,
+                                                                  const MethodConfig& config) const = 0;
+};
+
+/// Usage error with the nearest name if there is none.
+const Method& find_method(const std::string& name);
+std::vector<std::string> method_names();
+
+}  // namespace lora

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace lora {
+
+/// The whole file; io error if it cannot be read, file error if it is larger than `max_bytes`.
+std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes = UINT64_MAX);
+
+/// Replaces `path` by `bytes` so that a reader sees the old or the new content and nothing between:
+/// temporary in the same folder (O_EXCL, 0600 then umask), write, fsync, rename, fsync of the folder.
+/// Free space is checked first. Fails with `io`, leaving the old file and no temporary.
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+/// Creates the folder (and parents) and proves that a file can be written in it; io error otherwise.
+void ensure_writable_folder(const std::filesystem::path& folder);
+
+/// Appends whole lines to a log file (metrics.jsonl), flushed a line at a time.
+class LineAppender {
+ public:
+  explicit LineAppender(const std::filesystem::path& path);
+  ~LineAppender();
+  LineAppender(const LineAppender&) = delete;
+  LineAppender& operator=(const LineAppender&) = delete;
+  void append(std::string_view line);
+
+ private:
+  int descriptor_;
+  std::filesystem::path path_;
+};
+
+/// An advisory lock on a folder (flock on FOLDER/.lock); `locked` error with the holder's pid if taken.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::filesystem::path& folder);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
+/// A read-only memory mapping of a whole file.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  std::string_view bytes() const { return {data_, size_}; }
+
+ private:
+  const char* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace lora

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "lora/base/files.h"
+
+namespace lora {
+
+/// What one training cost and reached: report.json of a run folder, read again by `lora-eval compare`.
+struct RunReport {
+  std::string method, model_path, base_fingerprint;
+  std::int64_t trainable_parameters = 0, total_parameters = 0;
+  std::int64_t updates = 0, tokens = 0;
+  double train_seconds = 0, tokens_per_second = 0;
+  std::uint64_t peak_bytes = 0;                 ///< highest resident memory of the process
+  std::optional<double> best_valid_loss;
+  std::int64_t best_step = 0;
+  double final_train_loss = 0;
+  std::uint64_t checkpoint_bytes = 0;           ///< adapter file or model file
+  std::string cpu;
+};
+
+/// RUN/{config.json, metrics.jsonl, report.json, adapter/ or model.pt}, locked while a training writes it.
+class RunFolder {
+ public:
+  /// Creates and locks. Usage error if it holds a finished run and `overwrite` is false.
+  RunFolder(std::filesystem::path folder, bool overwrite);
+  const std::filesystem::path& path() const;
+  std::filesystem::path adapter() const;   ///< RUN/adapter
+  std::filesystem::path model() const;     ///< RUN/model.pt (full fine-tuning)
+  void write_config(const std::string& json);
+  void append_metrics(const std::string& json_line);
+  void write_report(const RunReport& report);
+
+ private:
+  std::filesystem::path folder_;
+  std::unique_ptr<FolderLock> lock_;
+  std::unique_ptr<LineAppender> metrics_;
+};
+
+/// file error if the folder is no finished run.
+RunReport read_run_report(const std::filesystem::path& folder);
+
+}  // namespace lora

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lora/config/option.h"
+
+namespace lora {
+
+/// Which model runs where; the same in every program.
+struct ModelConfig {
+  std::string path, tokenizer, device = "cpu";
+  std::int64_t threads = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v.section("Model");
+    v("model", path, "TorchScript file (.pt), traced or scripted");
+    v("tokenizer", tokenizer, "tokenizer.json, SentencePiece .model or their folder; default: the one inside the model file");
+    v("device", device, "cpu, cuda or cuda:N");
+    v("threads", threads, "CPU threads; 0 = all usable cores", at_least(0));
+  }
+};
+
+/// How rows become token sequences; the same in training and evaluation. `path` is declared by each program.
+struct DataConfig {
+  std::string path;
+  std::vector<std::string> fields;
+  std::optional<std::int64_t> max_length;
+  std::string loss_on = "completion", on_overlong = "cut";
+  std::int64_t skip_bad = 0, limit = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v("fields", fields, "names of fields in your file: prompt=question completion=answer");
+    v("max_length", max_length, "tokens per row; default: the model's context length", at_least(2));
+    v("loss_on", loss_on, "loss on completions (and assistant turns) or on every token", OneOf{{"completion", "all"}});
+    v("on_overlong", on_overlong, "a row beyond max_length: cut (keeps the answer), drop or error",
+      OneOf{{"cut", "drop", "error"}});
+    v("skip_bad", skip_bad, "malformed rows that may be skipped; each is counted", at_least(0));
+    v("limit", limit, "use the first rows only; 0 = all", at_least(0));
+  }
+};
+
+}  // namespace lora

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+
+#include "lora/config/common_config.h"
+#include "lora/config/option.h"
+
+namespace lora {
+
+/// Options of `lora-merge bake`.
+struct BakeConfig {
+  ModelConfig model;
+  std::string adapter, out;
+  bool overwrite = false, json = false;
+
+  template <class V>
+  void visit(V& v) {
+    model.visit(v);
+    v.section("Merge");
+    v("adapter", adapter, "adapter folder (adapter_config.json, adapter_model.safetensors)", Required{});
+    v("out", out, "merged model file to write", Required{});
+    v("overwrite", overwrite, "replace the output file if it exists");
+    v("json", json, "results on stdout as JSON");
+  }
+};
+
+/// Options of `lora-merge inspect`.
+struct InspectConfig {
+  std::string adapter;
+  bool json = false;
+
+  template <class V>
+  void visit(V& v) {
+    v.section("Inspect");
+    v("adapter", adapter, "adapter folder", Positional{}, Required{});
+    v("json", json, "results on stdout as JSON");
+  }
+};
+
+}  // namespace lora

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lora/config/common_config.h"
+#include "lora/config/option.h"
+
+namespace lora {
+
+/// Options of lora-train.
+struct TrainConfig {
+  ModelConfig model;
+  DataConfig data;
+  std::string valid, out;
+
+  std::string method = "lora";
+  std::vector<std::string> targets = {"all-linear"};
+  std::vector<std::string> exclude;
+  std::string layers;
+  std::vector<std::string> modules_to_save;
+  std::int64_t rank = 16;
+  double alpha = 32, dropout = 0;
+
+  std::int64_t epochs = 3;
+  std::optional<std::int64_t> steps;
+  std::optional<double> learning_rate;
+  std::string schedule = "linear";
+  double warmup = 0.03;
+  std::int64_t batch_size = 16, batch_tokens = 4096;
+  double weight_decay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, clip = 1.0;
+  bool bucket = true;
+  std::int64_t seed = 42;
+
+  std::optional<std::int64_t> eval_every;
+  std::int64_t patience = 0;
+  std::int64_t log_every = 1;
+
+  bool list_targets = false, dry_run = false, overwrite = false, json = false;
+
+  template <class V>
+  void visit(V& v) {
+    model.visit(v);
+    v.section("Data");
+    v("data", data.path, "training rows: JSONL or a JSON array (docs/data.md)");
+    v("valid", valid, "validation rows, to choose the best checkpoint");
+    data.visit(v);
+    v.section("Adapter");
+    v("method", method, "what is trained: low-rank updates, or every weight", OneOf{{"lora", "full"}});
+    v("targets", targets,
+      "sites to adapt: all-linear, attention, qv, mlp, a module name or suffix, NAME:query, or /regex/");
+    v("exclude", exclude, "sites to leave out, in the same forms");
+    v("layers", layers, "only these layers: 0-5,8 or first:4 or last:8");
+    v("modules_to_save", modules_to_save, "modules trained whole and stored beside the adapter (classification heads)");
+    v("rank", rank, "inner dimension r; adapter size grows linearly with it", at_least(1));
+    v("alpha", alpha, "the update is multiplied by alpha / rank (LoRA paper, section 4.1)", above(0));
+    v("dropout", dropout, "dropout before A, in training only", between(0, 0.999));
+    v.section("Training");
+    v("epochs", epochs, "passes over the data", at_least(1));
+    v("steps", steps, "number of updates, instead of epochs", at_least(1));
+    v("learning_rate", learning_rate,
+      "peak rate; default by hidden size h: 5e-4 (2000/h)^0.78 within [1e-4, 2e-3], a tenth of it for full", above(0));
+    v("schedule", schedule, "rate after warm-up", OneOf{{"constant", "linear", "cosine"}});
+    v("warmup", warmup, "share of the updates (below 1) or number of updates with rising rate", at_least(0));
+    v("batch_size", batch_size, "rows per update", at_least(1));
+    v("batch_tokens", batch_tokens, "padded tokens that run at once; an update is split accordingly", at_least(1));
+    v("weight_decay", weight_decay, "decoupled decay of matrices (none for norms and biases)", at_least(0));
+    v("beta1", beta1, "AdamW's first decay", between(0, 0.9999999));
+    v("beta2", beta2, "AdamW's second decay", between(0, 0.9999999));
+    v("epsilon", epsilon, "AdamW's denominator floor", above(0));
+    v("clip", clip, "largest gradient norm of an update; 0 = none", at_least(0));
+    v("bucket", bucket, "rows of similar length train together (less padding)");
+    v("seed", seed, "initial values, order of rows, dropout", at_least(0));
+    v.section("Validation and output");
+    v("out", out, "run folder: adapter/, config.json, metrics.jsonl, report.json");
+    v("overwrite", overwrite, "replace a finished run in the same folder");
+    v("eval_every", eval_every, "updates between validations; default once per epoch", at_least(1));
+    v("patience", patience, "stop after so many validations without a better loss; 0 = never", at_least(0));
+    v("log_every", log_every, "updates between lines of metrics.jsonl", at_least(1));
+    v("list_targets", list_targets, "print the model's sites and stop");
+    v("dry_run", dry_run, "print the plan with memory and time estimates and stop");
+    v("json", json, "results on stdout as JSON");
+  }
+};
+
+}  // namespace lora

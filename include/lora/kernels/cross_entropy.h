@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace lora {
+
+/// Sum over rows of -log softmax(logits)[target], Hu et al. 2021 eq. 2 restricted to labelled positions.
+/// logits [n, vocabulary] any float dtype, targets int64 [n] -> scalar float32. The gradient is made in
+/// the forward pass, in chunks of rows and in place of the logits, so that one [n, vocabulary] tensor lives.
+/// Consumes `logits`: its values are overwritten when gradients are wanted.
+at::Tensor cross_entropy_sum(const at::Tensor& logits, const at::Tensor& targets);
+
+/// The same by log_softmax and gather: the oracle.
+at::Tensor cross_entropy_sum_reference(const at::Tensor& logits, const at::Tensor& targets);
+
+}  // namespace lora

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lora/model/model_info.h"
+#include "lora/model/site.h"
+
+namespace lora {
+
+/// One tensor attribute of the model file. Tied attributes are one weight with several aliases.
+struct Weight {
+  std::string path;                   ///< path in the file
+  std::vector<std::string> aliases;   ///< further paths of the same tensor
+  at::Tensor value;
+  bool is_parameter = false;          ///< a parameter (not a buffer) of the module
+};
+
+/// Integer inputs [batch, time], right-padded. Undefined tensors are filled in where the model wants them
+/// (mask of ones, token types of zeros).
+struct ModelInputs {
+  at::Tensor input_ids;
+  at::Tensor attention_mask;   ///< 1 for real tokens, 0 for padding
+  at::Tensor token_type_ids;
+};
+
+/// What a hook sees at one use of a site's weight.
+struct SiteValues {
+  const at::Tensor& output;   ///< what the frozen site computed, bias included, [..., out]
+  const at::Tensor& input;    ///< [..., in] features, or ids for an embedding
+  const at::Tensor& weight;   ///< as stored, see SiteKind
+};
+
+/// Replaces a site's output. Plain ATen with autograd; called once per use and forward pass.
+using SiteHook = std::function<at::Tensor(const SiteValues&)>;
+
+struct HookedSite {
+  const Site* site;
+  SiteHook hook;
+};
+
+/// A graph with hooks in place, sharing its program's weights. Cheap to make; swapping adapters is hooks that
+/// look at another adapter. The program must outlive it.
+class Executable {
+ public:
+  Executable(Executable&&) noexcept;
+  ~Executable();
+
+  /// Logits: [batch, time, vocabulary] of a language model, [batch, labels] of a classifier.
+  at::Tensor logits(const ModelInputs& inputs) const;
+
+  /// Logits of a language model at flat positions b*time+t only: positions int64 [n] -> [n, vocabulary]. The
+  /// head is not computed elsewhere if the graph allows it (see selects_before_head).
+  at::Tensor logits_at(const ModelInputs& inputs, const at::Tensor& positions) const;
+
+  /// True if logits_at skips unlabelled positions inside the graph; false if it selects from full logits.
+  bool selects_before_head() const;
+
+ private:
+  friend class Program;
+  struct Impl;
+  explicit Executable(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// A lowered model: `forward` as one graph whose weights are inputs, its sites, and its metadata. Weights are
+/// frozen (requires_grad false) when loaded; replacing one through set_weight affects every Executable.
+class Program {
+ public:
+  /// Loads a TorchScript file. file error: damaged, foreign, frozen, or using what lowering refuses (named).
+  static Program load(const std::filesystem::path& path);
+
+  Program(Program&&) noexcept;
+  ~Program();
+
+  const std::filesystem::path& path() const;
+  const ModelInfo& info() const;
+  const std::vector<Weight>& weights() const;
+  const std::vector<Site>& sites() const;
+
+  /// The weight at a path or alias; internal error if absent.
+  const Weight& weight(const std::string& path) const;
+  /// Same shape required. The new tensor may require gradients (full fine-tuning).
+  void set_weight(const std::string& path, at::Tensor value);
+
+  /// Moves the weights and the graph's device constants.
+  void to(at::Device device);
+  at::Device device() const;
+
+  /// SHA-256 over sorted name, dtype, shape and content of all weights: what an adapter is tied to. Computed on
+  /// first use, of the weights as loaded.
+  const std::string& fingerprint() const;
+
+  Executable executable(std::vector<HookedSite> hooks = {}) const;
+
+ private:
+  struct Impl;
+  explicit Program(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Writes a copy of the model file `source` with some weights replaced (by path in the file), keeping structure,
+/// methods, types and extra files; `untie` lists paths that get a parameter of their own though they share one.
+/// `provenance` is stored as extra file `lora_provenance.json`. Serialised in memory, written atomically.
+void save_model(const std::filesystem::path& source, const std::filesystem::path& out,
+                const std::map<std::string, at::Tensor>& weights, const std::string& provenance_json);
+
+/// `lora_provenance.json` of a file that save_model wrote; empty otherwise.
+std::string read_provenance(const std::filesystem::path& path);
+
+}  // namespace lora

@@ -84,6 +84,9 @@ class Program {
   const std::vector<Weight>& weights() const;
   const std::vector<Site>& sites() const;
 
+  /// Parameters with two or more dimensions that no site uses (stacked experts, convolutions): they cannot be adapted.
+  const std::vector<std::string>& weights_without_site() const;
+
   /// The weight at a path or alias; internal error if absent.
   const Weight& weight(const std::string& path) const;
   /// Same shape required. The new tensor may require gradients (full fine-tuning).
@@ -99,15 +102,17 @@ class Program {
 
   Executable executable(std::vector<HookedSite> hooks = {}) const;
 
- private:
   struct Impl;
+
+ private:
   explicit Program(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
 /// Writes a copy of the model file `source` with some weights replaced (by path in the file), keeping structure,
-/// methods, types and extra files; `untie` lists paths that get a parameter of their own though they share one.
-/// `provenance` is stored as extra file `lora_provenance.json`. Serialised in memory, written atomically.
+/// methods, types and extra files.
+/// `provenance` is stored as extra file `lora_provenance.json`. Serialised in memory, written atomically. A path that
+/// shares its tensor with others gets one of its own.
 void save_model(const std::filesystem::path& source, const std::filesystem::path& out,
                 const std::map<std::string, at::Tensor>& weights, const std::string& provenance_json);
 

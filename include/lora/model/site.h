@@ -31,7 +31,9 @@ struct Site {
   std::int64_t in = 0, out = 0;   ///< features; for an embedding rows and dim
   int uses = 1;                   ///< graph nodes that apply the weight this way
   int layer = -1;                 ///< first number in the path, -1 if none
-  bool tied = false;              ///< the same weight also serves a site of another kind (embedding and head)
+  bool tied = false;              ///< the same weight also serves another site (embedding and head)
+  bool own_slot = true;           ///< the file stores it in an attribute that no other site reads; false: a tied
+                                  ///< weight that cannot be changed for this site alone
   std::vector<SiteSlice> slices;  ///< query, key and value parts of a fused projection; else empty
 };
 

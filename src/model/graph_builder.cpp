@@ -1,0 +1,46 @@
+#include "model/graph_builder.h"
+
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+#include "model/hook_op.h"
+#include "model/roles.h"
+#include "model/select_rows.h"
+
+namespace lora {
+
+GraphBuilder::GraphBuilder(const Lowered& lowered, const std::string& prefix) : copy_(lowered) {
+  copy_.graph = lowered.graph->copy();
+  located_ = locate_sites(copy_, prefix);
+  table_ = copy_.graph->addInput("hooks");
+  table_->setType(c10::AnyType::get());
+}
+
+bool GraphBuilder::select_rows() {
+  SiteUse* head = find_head(copy_, located_);
+  if (head) select_rows_before(*head);
+  return head != nullptr;
+}
+
+void GraphBuilder::hook(const std::vector<std::size_t>& order) {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const LocatedSite& site = located_[order[i]];
+    for (const SiteUse& use : site.uses) insert_hook(use, weight_input(site.site.weight), static_cast<std::int64_t>(i), table_);
+  }
+}
+
+torch::jit::Code GraphBuilder::compile() {
+  torch::jit::EliminateDeadCode(copy_.graph);
+  copy_.graph->lint();
+  return torch::jit::Code(copy_.graph, "forward");
+}
+
+torch::jit::Value* GraphBuilder::weight_input(const std::string& slot) const {
+  for (std::size_t i = 0; i < copy_.slots.size(); ++i) {
+    if (copy_.slots[i].path == slot) return copy_.graph->inputs()[copy_.inputs.size() + i];
+  }
+  throw Error(ExitCode::internal, cat("no slot \"", slot, "\""));
+}
+
+}  // namespace lora

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <torch/csrc/jit/runtime/interpreter.h>
+
+#include <string>
+#include <vector>
+
+#include "model/lowering.h"
+#include "model/sites.h"
+
+namespace lora {
+
+/// A copy of a lowered graph being rewritten. Its inputs are the lowered graph's, then the hook table, then the row
+/// positions if rows are selected.
+class GraphBuilder {
+ public:
+  GraphBuilder(const Lowered& lowered, const std::string& prefix);
+
+  /// Gives the head chosen rows only (select_rows.h); false if the head was not found. Goes before hook(), so that a
+  /// hook at the head sees the chosen rows.
+  bool select_rows();
+
+  /// Puts hook number i of the table at site number order[i] of locate_sites.
+  void hook(const std::vector<std::size_t>& order);
+
+  torch::jit::Code compile();
+
+ private:
+  torch::jit::Value* weight_input(const std::string& slot) const;
+
+  Lowered copy_;
+  std::vector<LocatedSite> located_;
+  torch::jit::Value* table_;
+};
+
+}  // namespace lora

@@ -1,0 +1,159 @@
+#include "lora/model/program.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+#include "model/archive.h"
+#include "model/device.h"
+#include "model/fingerprint.h"
+#include "model/program_impl.h"
+#include "model/roles.h"
+#include "model/run_graph.h"
+#include "model/slices.h"
+
+namespace lora {
+namespace {
+
+constexpr std::int64_t kProbeRows = 2, kProbeTime = 7;
+
+void refuse_non_finite(const std::vector<Weight>& weights, const std::filesystem::path& path) {
+  std::vector<std::string> bad;
+  for (const Weight& weight : weights) {
+    if (!weight.is_parameter || !at::isFloatingType(weight.value.scalar_type())) continue;
+    const bool suspicious = !std::isfinite(weight.value.sum(at::kDouble).item<double>());
+    if (suspicious && !at::isfinite(weight.value).all().item<bool>()) bad.push_back(weight.path);
+  }
+  if (bad.empty()) return;
+  throw Error(ExitCode::file, cat("\"", path.string(), "\": ", bad.size(), " weights hold NaN or Inf: ", join(bad, ", ")),
+              "the file is damaged or was saved from a diverged training");
+}
+
+}  // namespace
+
+ModelInputs Program::Impl::probe_inputs() const {
+  const auto options = at::dtype(at::kLong).device(device);
+  ModelInputs inputs;
+  inputs.input_ids = at::arange(1, kProbeRows * kProbeTime + 1, options).reshape({kProbeRows, kProbeTime});
+  inputs.input_ids = inputs.input_ids.remainder(std::max<std::int64_t>(info.vocab_size, 2));
+  inputs.attention_mask = at::ones({kProbeRows, kProbeTime}, options);
+  inputs.attention_mask.narrow(0, kProbeRows - 1, 1).narrow(1, kProbeTime - 2, 2).zero_();
+  return inputs;
+}
+
+std::vector<c10::IValue> Program::Impl::stack(const ModelInputs& inputs) const {
+  std::vector<c10::IValue> values;
+  values.reserve(lowered.inputs.size() + lowered.slots.size() + 2);
+  for (const std::string& name : lowered.inputs) {
+    if (name == "input_ids") values.emplace_back(inputs.input_ids);
+    else if (name == "attention_mask") values.emplace_back(inputs.attention_mask.defined() ? inputs.attention_mask : at::ones_like(inputs.input_ids));
+    else values.emplace_back(inputs.token_type_ids.defined() ? inputs.token_type_ids : at::zeros_like(inputs.input_ids));
+  }
+  for (const WeightSlot& slot : lowered.slots) values.emplace_back(lowered.weights[slot.weight].value);
+  return values;
+}
+
+void Program::Impl::complete_info(const at::Tensor& logits) {
+  info.inputs = lowered.inputs;
+  if (!info.has_metadata) info.task = logits.dim() == 2 ? Task::classification : Task::language_model;
+  const bool fits = logits.dim() == (info.task == Task::language_model ? 3 : 2) && logits.size(0) == kProbeRows;
+  if (!fits) {
+    throw Error(ExitCode::file, cat("\"", path.string(), "\": forward returns shape [", join(logits.sizes(), ", "), "] for ids [",
+                                    kProbeRows, ", ", kProbeTime, "]; logits are [batch, time, vocabulary] or [batch, labels]"),
+                "export the model with scripts/export_model.py");
+  }
+  if (info.task == Task::classification && info.labels.empty()) {
+    for (std::int64_t i = 0; i < logits.size(1); ++i) info.labels.push_back(std::to_string(i));
+  }
+}
+
+void Program::Impl::index_weights() {
+  for (std::size_t i = 0; i < lowered.weights.size(); ++i) {
+    weight_of_path[lowered.weights[i].path] = i;
+    for (const std::string& alias : lowered.weights[i].aliases) weight_of_path[alias] = i;
+  }
+}
+
+void Program::Impl::analyse(const torch::jit::Module& module) {
+  index_weights();
+  if (!info.has_metadata) info.key_prefix = guess_wrapper_prefix(module);
+  std::vector<LocatedSite> located = locate_sites(lowered, info.key_prefix);
+  unsited = lora::weights_without_site(lowered, located);
+  const auto fused = assign_roles(lowered, located);
+  const auto first_embedding = std::find_if(located.begin(), located.end(), [](const LocatedSite& each) {
+    return each.site.kind == SiteKind::embedding;
+  });
+  if (first_embedding != located.end()) {
+    if (!info.vocab_size) info.vocab_size = first_embedding->site.in;
+    if (!info.hidden_size) info.hidden_size = first_embedding->site.out;
+  }
+
+  const at::NoGradGuard no_grad;
+  const auto probe = stack(probe_inputs());
+  if (!fused.empty()) find_slices(lowered, record_run(*lowered.graph, probe), fused, located);
+  for (LocatedSite& each : located) {
+    if (each.site.role == SiteRole::head && !each.site.own_slot) each.site.path = "lm_head";
+    sites.push_back(std::move(each.site));
+  }
+  complete_info(logits_of(run_graph(torch::jit::Code(lowered.graph, "probe"), probe)));
+}
+
+Program::Program(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Program::Program(Program&&) noexcept = default;
+Program::~Program() = default;
+
+Program Program::load(const std::filesystem::path& path) {
+  const Archive archive = load_archive(path);
+  auto impl = std::make_unique<Impl>();
+  impl->path = path;
+  impl->info = parse_model_info(archive.extra, path);
+  try {
+    impl->lowered = lower(archive.module, "forward");
+    refuse_non_finite(impl->lowered.weights, path);
+    impl->analyse(archive.module);
+  } catch (const c10::Error& error) {
+    throw Error(ExitCode::file, cat("\"", path.string(), "\" cannot be used: ", short_torch_message(error.what_without_backtrace())),
+                "export the model with scripts/export_model.py");
+  }
+  return Program(std::move(impl));
+}
+
+const std::filesystem::path& Program::path() const { return impl_->path; }
+const ModelInfo& Program::info() const { return impl_->info; }
+const std::vector<Weight>& Program::weights() const { return impl_->lowered.weights; }
+const std::vector<Site>& Program::sites() const { return impl_->sites; }
+const std::vector<std::string>& Program::weights_without_site() const { return impl_->unsited; }
+at::Device Program::device() const { return impl_->device; }
+
+const Weight& Program::weight(const std::string& path) const {
+  const auto found = impl_->weight_of_path.find(path);
+  if (found == impl_->weight_of_path.end()) throw Error(ExitCode::internal, cat("no weight \"", path, "\""));
+  return impl_->lowered.weights[found->second];
+}
+
+void Program::set_weight(const std::string& path, at::Tensor value) {
+  fingerprint();   // of the weights as loaded
+  const Weight& weight = this->weight(path);
+  if (weight.value.sizes() != value.sizes()) {
+    throw Error(ExitCode::internal, cat("weight \"", path, "\" has shape [", join(weight.value.sizes(), ", "), "], not [",
+                                        join(value.sizes(), ", "), "]"));
+  }
+  impl_->lowered.weights[impl_->weight_of_path.at(path)].value = std::move(value);
+}
+
+void Program::to(at::Device device) {
+  if (device == impl_->device) return;
+  for (Weight& weight : impl_->lowered.weights) weight.value = weight.value.to(device);
+  move_constants(*impl_->lowered.graph, device);
+  impl_->device = device;
+}
+
+const std::string& Program::fingerprint() const {
+  if (impl_->fingerprint.empty()) impl_->fingerprint = fingerprint_weights(impl_->lowered.weights);
+  return impl_->fingerprint;
+}
+
+}  // namespace lora

@@ -1,0 +1,50 @@
+#include "model/run_graph.h"
+
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+#include "model/archive.h"
+
+namespace lora {
+namespace {
+
+[[noreturn]] void fail_run(const std::string& what) {
+  const std::string text = short_torch_message(what);
+  for (const char* mark : {"not enough memory", "out of memory", "can't allocate", "alloc_cpu"}) {
+    if (what.find(mark) != std::string::npos) {
+      throw Error(ExitCode::memory, cat("not enough memory: ", text), "lower --batch-tokens or --max-length");
+    }
+  }
+  throw Error(ExitCode::mismatch, cat("the model refused its inputs: ", text),
+              "check that the tokenizer belongs to the model and that rows fit its context length");
+}
+
+}  // namespace
+
+c10::IValue run_graph(const torch::jit::Code& code, std::vector<c10::IValue> stack) {
+  try {
+    torch::jit::InterpreterState(code).run(stack);
+  } catch (const Error&) {
+    throw;
+  } catch (const c10::Error& error) {
+    fail_run(error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    fail_run(error.what());
+  }
+  return stack.back();
+}
+
+at::Tensor logits_of(const c10::IValue& output) {
+  if (output.isTensor()) return output.toTensor();
+  if (output.isTuple() && !output.toTupleRef().elements().empty()) return logits_of(output.toTupleRef().elements()[0]);
+  if (output.isTensorList() && !output.toTensorVector().empty()) return output.toTensorVector().front();
+  if (output.isGenericDict()) {
+    const auto dict = output.toGenericDict();
+    if (const auto found = dict.find("logits"); found != dict.end()) return logits_of(found->value());
+  }
+  throw Error(ExitCode::file, "the model's forward returns no logits (a tensor, a tuple that starts with one, or a "
+              "dictionary with the entry \"logits\")", "export it with scripts/export_model.py");
+}
+
+}  // namespace lora

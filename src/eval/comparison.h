@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "eval/latency.h"
+#include "lora/checkpoint/run_folder.h"
+#include "lora/eval/evaluate.h"
+
+namespace lora {
+
+/// What was measured of one variant. Empty optionals are unknown, not zero.
+struct VariantResult {
+  std::string name, kind, path;
+  Quality quality;
+  std::optional<std::int64_t> trainable_parameters;
+  std::uint64_t file_bytes = 0;
+  std::optional<RunReport> training;
+  std::optional<Latency> latency;
+  bool interleaved = true;  ///< false: did not fit in memory beside the others and was timed alone
+};
+
+/// Every variant on the same data, on the same machine.
+struct Comparison {
+  std::string model_path, data_path, data_sha256, cpu, torch_version;
+  int threads = 0;
+  bool classification = false;  ///< losses are per row, not per token
+  std::int64_t total_parameters = 0;
+  std::int64_t rows = 0, tokens = 0, labelled = 0;
+  std::vector<std::string> label_words;
+  std::int64_t latency_rows = 0, latency_tokens = 0;  ///< shape of the timed batch
+  std::vector<VariantResult> variants;
+};
+
+/// The table for people, followed by lines that say on what it was measured.
+std::string comparison_table(const Comparison& comparison);
+
+/// All numbers at full precision; unknown ones are null.
+Json comparison_json(const Comparison& comparison);
+
+}  // namespace lora

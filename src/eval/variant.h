@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "eval/loaded_model.h"
+#include "eval/variant_spec.h"
+#include "eval/weights_in_place.h"
+#include "lora/adapter/adapter.h"
+#include "lora/checkpoint/run_folder.h"
+
+namespace lora {
+
+/// A variant that can run: the resident base, an adapter on it, or a model file of its own.
+class Variant {
+ public:
+  /// Reads and fits what the spec names. mismatch error for an adapter or model of another base or tokenizer.
+  Variant(VariantSpec spec, LoadedModel& base);
+
+  const VariantSpec& spec() const { return spec_; }
+  /// True if it keeps a model file of its own in memory.
+  bool owns_model() const { return own_ != nullptr; }
+  /// Runs `work(executable)` with the variant's weights in place.
+  template <class Work>
+  auto run(Work&& work) const {
+    const WeightsInPlace in_place(*program_, adapter_->saved_weights);
+    return work(*executable_);
+  }
+
+  std::optional<std::int64_t> trainable_parameters() const;  ///< unknown for a plain model file
+  std::uint64_t file_bytes() const { return file_bytes_; }
+  const std::optional<RunReport>& training() const { return training_; }
+
+ private:
+  void use_adapter(const std::filesystem::path& folder, const LoadedModel& base);
+  void use_model(const std::filesystem::path& file, const LoadedModel& base);
+
+  VariantSpec spec_;
+  std::unique_ptr<Program> own_;
+  Program* program_;
+  std::unique_ptr<Adapter> adapter_;
+  std::optional<Executable> executable_;
+  std::optional<RunReport> training_;
+  std::uint64_t file_bytes_ = 0;
+};
+
+/// Number of elements of the model's parameters, tied ones counted once.
+std::int64_t parameter_count(const Program& program);
+
+}  // namespace lora

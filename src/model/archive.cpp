@@ -11,10 +11,12 @@ namespace lora {
 namespace {
 
 constexpr std::string_view kExtraFolder = "extra/";
-constexpr const char* kExportHint = "make one with scripts/export_model.py SOURCE OUT.pt, or save torch.jit.trace(...) with .save()";
+constexpr const char* kExportHint =
+    "make one with scripts/export_model.py SOURCE OUT.pt, or save torch.jit.trace(...) with .save()";
 
 [[noreturn]] void fail_load(const std::filesystem::path& path, const std::string& why) {
-  throw Error(ExitCode::file, cat("\"", path.string(), "\" is no readable TorchScript file: ", why), kExportHint);
+  throw Error(ExitCode::file, cat("\"", path.string(), "\" is no readable TorchScript file: ", why),
+              kExportHint);
 }
 
 void check_readable(const std::filesystem::path& path) {
@@ -60,7 +62,8 @@ std::string short_torch_message(const std::string& what) {
     }
   }
   for (std::string_view mark : {"\nException raised from", "\nFile \"", "\n"}) {
-    if (const auto end = text.find(mark); end != std::string_view::npos && end > 0) text = text.substr(0, end);
+    if (const auto end = text.find(mark); end != std::string_view::npos && end > 0)
+      text = text.substr(0, end);
   }
   return printable(trim(text));
 }

@@ -7,7 +7,8 @@ namespace {
 
 using torch::jit::Node;
 
-/// The constant for the new device, or nothing if it need not change. 0-dimensional tensors mix with any device.
+/// The constant for the new device, or nothing if it need not change. 0-dimensional tensors mix with any
+/// device.
 std::optional<c10::IValue> moved(const c10::IValue& value, c10::Device device) {
   if (value.isDevice()) return c10::IValue(device);
   if (value.isTensor() && value.toTensor().dim() > 0) return c10::IValue(value.toTensor().to(device));
@@ -30,6 +31,8 @@ void move_block(torch::jit::Graph& graph, torch::jit::Block* block, c10::Device 
 
 }  // namespace
 
-void move_constants(torch::jit::Graph& graph, c10::Device device) { move_block(graph, graph.block(), device); }
+void move_constants(torch::jit::Graph& graph, c10::Device device) {
+  move_block(graph, graph.block(), device);
+}
 
 }  // namespace lora

@@ -20,7 +20,8 @@ at::Tensor run_logits(const torch::jit::Code& code, std::vector<c10::IValue> sta
 }
 
 bool rows_agree(const Program::Impl& program) {
-  GraphBuilder plain(program.lowered, program.info.key_prefix), selecting(program.lowered, program.info.key_prefix);
+  GraphBuilder plain(program.lowered, program.info.key_prefix),
+      selecting(program.lowered, program.info.key_prefix);
   if (!selecting.select_rows()) return false;
   const at::NoGradGuard no_grad;
   const auto table = c10::make_intrusive<HookTable>(std::vector<SiteHook>{});
@@ -58,7 +59,8 @@ Executable Program::executable(std::vector<HookedSite> hooks) const {
   std::vector<SiteHook> functions;
   for (HookedSite& hooked : hooks) {
     order.push_back(static_cast<std::size_t>(hooked.site - impl_->sites.data()));
-    if (order.back() >= impl_->sites.size()) throw Error(ExitCode::internal, "a hook names a site of another program");
+    if (order.back() >= impl_->sites.size())
+      throw Error(ExitCode::internal, "a hook names a site of another program");
     functions.push_back(std::move(hooked.hook));
   }
   auto impl = std::make_unique<Executable::Impl>();

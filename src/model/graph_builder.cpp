@@ -26,7 +26,8 @@ bool GraphBuilder::select_rows() {
 void GraphBuilder::hook(const std::vector<std::size_t>& order) {
   for (std::size_t i = 0; i < order.size(); ++i) {
     const LocatedSite& site = located_[order[i]];
-    for (const SiteUse& use : site.uses) insert_hook(use, weight_input(site.site.weight), static_cast<std::int64_t>(i), table_);
+    for (const SiteUse& use : site.uses)
+      insert_hook(use, weight_input(site.site.weight), static_cast<std::int64_t>(i), table_);
   }
 }
 

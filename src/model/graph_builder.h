@@ -10,14 +10,14 @@
 
 namespace lora {
 
-/// A copy of a lowered graph being rewritten. Its inputs are the lowered graph's, then the hook table, then the row
-/// positions if rows are selected.
+/// A copy of a lowered graph being rewritten. Its inputs are the lowered graph's, then the hook table, then
+/// the row positions if rows are selected.
 class GraphBuilder {
  public:
   GraphBuilder(const Lowered& lowered, const std::string& prefix);
 
-  /// Gives the head chosen rows only (select_rows.h); false if the head was not found. Goes before hook(), so that a
-  /// hook at the head sees the chosen rows.
+  /// Gives the head chosen rows only (select_rows.h); false if the head was not found. Goes before hook(), so
+  /// that a hook at the head sees the chosen rows.
   bool select_rows();
 
   /// Puts hook number i of the table at site number order[i] of locate_sites.

@@ -23,17 +23,20 @@ using torch::jit::Value;
 namespace prim = c10::prim;
 namespace aten = c10::aten;
 
-constexpr const char* kExportHint = "export the model with scripts/export_model.py, or trace it with torch.jit.trace";
+constexpr const char* kExportHint =
+    "export the model with scripts/export_model.py, or trace it with torch.jit.trace";
 
 [[noreturn]] void refuse(const std::string& what) {
   throw Error(ExitCode::file, cat("the model's forward cannot be lowered: ", what), kExportHint);
 }
 
 /// Two tensors with the same storage view are one weight: that is how tied weights come out of a file.
-using TensorIdentity = std::tuple<const void*, std::vector<std::int64_t>, std::vector<std::int64_t>, at::ScalarType>;
+using TensorIdentity =
+    std::tuple<const void*, std::vector<std::int64_t>, std::vector<std::int64_t>, at::ScalarType>;
 
 TensorIdentity identity(const at::Tensor& tensor) {
-  const void* address = tensor.numel() ? tensor.const_data_ptr() : static_cast<const void*>(tensor.unsafeGetTensorImpl());
+  const void* address =
+      tensor.numel() ? tensor.const_data_ptr() : static_cast<const void*>(tensor.unsafeGetTensorImpl());
   return {address, tensor.sizes().vec(), tensor.strides().vec(), tensor.scalar_type()};
 }
 
@@ -60,22 +63,26 @@ class AttributeLifter {
 
   void visit(Block* block) {
     for (Node* node : block->nodes()) {
-      if (node->kind() == prim::GetAttr) lift(node);
-      else check(node);
+      if (node->kind() == prim::GetAttr)
+        lift(node);
+      else
+        check(node);
       for (Block* inner : node->blocks()) visit(inner);
     }
   }
 
   static void check(const Node* node) {
     const std::string kind = node->kind().toQualString();
-    for (const char* refused : {"prim::SetAttr", "prim::CallMethod", "prim::CallFunction", "prim::fork", "prim::PythonOp"}) {
+    for (const char* refused :
+         {"prim::SetAttr", "prim::CallMethod", "prim::CallFunction", "prim::fork", "prim::PythonOp"}) {
       if (kind == refused) refuse(cat("it contains ", kind));
     }
   }
 
   void lift(Node* node) {
     const auto found = modules_.find(node->input());
-    if (found == modules_.end()) refuse(cat("attribute \"", node->s(c10::attr::name), "\" is read from a computed object"));
+    if (found == modules_.end())
+      refuse(cat("attribute \"", node->s(c10::attr::name), "\" is read from a computed object"));
     const ModuleAt owner = found->second;
     const std::string name = node->s(c10::attr::name);
     const std::string path = owner.path.empty() ? name : cat(owner.path, ".", name);
@@ -120,7 +127,8 @@ class AttributeLifter {
 /// ids, mask and token types by name, whatever the exact spelling; the first input is always the ids.
 std::string standard_input(const std::string& name, std::size_t index) {
   if (index == 0) return "input_ids";
-  if (name.find("token_type") != std::string::npos || name.find("segment") != std::string::npos) return "token_type_ids";
+  if (name.find("token_type") != std::string::npos || name.find("segment") != std::string::npos)
+    return "token_type_ids";
   if (name.find("mask") != std::string::npos) return "attention_mask";
   return "";
 }
@@ -205,7 +213,8 @@ void refuse_frozen(const Lowered& lowered) {
   for (const Weight& weight : lowered.weights) {
     if (weight.is_parameter) return;
   }
-  throw Error(ExitCode::file, "the model has no parameters: its weights are constants of the code (torch.jit.freeze?)",
+  throw Error(ExitCode::file,
+              "the model has no parameters: its weights are constants of the code (torch.jit.freeze?)",
               "save the module before freezing it, or export it with scripts/export_model.py");
 }
 

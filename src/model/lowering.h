@@ -21,14 +21,15 @@ struct WeightSlot {
 /// graph's only output is the logits tensor where it can be told apart, else what the method returns.
 struct Lowered {
   std::shared_ptr<torch::jit::Graph> graph;
-  std::vector<std::string> inputs;      ///< names of the method's inputs that the graph still has, in order
+  std::vector<std::string> inputs;  ///< names of the method's inputs that the graph still has, in order
   std::vector<WeightSlot> slots;
   std::vector<Weight> weights;
 };
 
-/// Inlines `method`, turns every tensor attribute into an input and every other attribute into a constant, folds
-/// constants, and keeps only the inputs that a program can fill (ids, mask, token types). file error naming the
-/// path or node for what cannot be lowered: SetAttr, calls, forks, Python operators, weights frozen into constants.
+/// Inlines `method`, turns every tensor attribute into an input and every other attribute into a constant,
+/// folds constants, and keeps only the inputs that a program can fill (ids, mask, token types). file error
+/// naming the path or node for what cannot be lowered: SetAttr, calls, forks, Python operators, weights
+/// frozen into constants.
 Lowered lower(const torch::jit::Module& module, const std::string& method);
 
 }  // namespace lora

@@ -24,7 +24,8 @@ class MetaReader {
   void texts(const char* key, std::vector<std::string>& out) const {
     const Json* value = find(key);
     if (!value) return;
-    if (!value->is_array()) throw Error(origin_.code, cat(origin_.place, ": \"", key, "\" must be an array of strings"));
+    if (!value->is_array())
+      throw Error(origin_.code, cat(origin_.place, ": \"", key, "\" must be an array of strings"));
     for (const Json& item : *value) out.push_back(json_string(item, key, origin_));
   }
   const Json* find(const char* key) const {
@@ -59,14 +60,16 @@ ModelInfo parse_model_info(const ExtraFiles& extra, const std::filesystem::path&
   const JsonOrigin origin{cat(kMetaName, " in \"", path.string(), "\""), ExitCode::file};
   const Json meta = parse_json(found->second, origin);
   if (!meta.is_object() || meta.value("format", "") != "lora-model") {
-    throw Error(ExitCode::file, cat(origin.place, ": no metadata of a model (\"format\" must be \"lora-model\")"));
+    throw Error(ExitCode::file,
+                cat(origin.place, ": no metadata of a model (\"format\" must be \"lora-model\")"));
   }
   const MetaReader reader(meta, origin);
   std::string task;
   std::int64_t version = 1;
   reader.number("version", version);
   if (version != 1) {
-    throw Error(ExitCode::file, cat(origin.place, ": version ", version, " is not known, only 1"), "export the model again");
+    throw Error(ExitCode::file, cat(origin.place, ": version ", version, " is not known, only 1"),
+                "export the model again");
   }
   info.has_metadata = true;
   reader.text("task", task);

@@ -28,7 +28,8 @@ void refuse_non_finite(const std::vector<Weight>& weights, const std::filesystem
     if (suspicious && !at::isfinite(weight.value).all().item<bool>()) bad.push_back(weight.path);
   }
   if (bad.empty()) return;
-  throw Error(ExitCode::file, cat("\"", path.string(), "\": ", bad.size(), " weights hold NaN or Inf: ", join(bad, ", ")),
+  throw Error(ExitCode::file,
+              cat("\"", path.string(), "\": ", bad.size(), " weights hold NaN or Inf: ", join(bad, ", ")),
               "the file is damaged or was saved from a diverged training");
 }
 
@@ -48,9 +49,14 @@ std::vector<c10::IValue> Program::Impl::stack(const ModelInputs& inputs) const {
   std::vector<c10::IValue> values;
   values.reserve(lowered.inputs.size() + lowered.slots.size() + 2);
   for (const std::string& name : lowered.inputs) {
-    if (name == "input_ids") values.emplace_back(inputs.input_ids);
-    else if (name == "attention_mask") values.emplace_back(inputs.attention_mask.defined() ? inputs.attention_mask : at::ones_like(inputs.input_ids));
-    else values.emplace_back(inputs.token_type_ids.defined() ? inputs.token_type_ids : at::zeros_like(inputs.input_ids));
+    if (name == "input_ids")
+      values.emplace_back(inputs.input_ids);
+    else if (name == "attention_mask")
+      values.emplace_back(inputs.attention_mask.defined() ? inputs.attention_mask
+                                                          : at::ones_like(inputs.input_ids));
+    else
+      values.emplace_back(inputs.token_type_ids.defined() ? inputs.token_type_ids
+                                                          : at::zeros_like(inputs.input_ids));
   }
   for (const WeightSlot& slot : lowered.slots) values.emplace_back(lowered.weights[slot.weight].value);
   return values;
@@ -59,11 +65,14 @@ std::vector<c10::IValue> Program::Impl::stack(const ModelInputs& inputs) const {
 void Program::Impl::complete_info(const at::Tensor& logits) {
   info.inputs = lowered.inputs;
   if (!info.has_metadata) info.task = logits.dim() == 2 ? Task::classification : Task::language_model;
-  const bool fits = logits.dim() == (info.task == Task::language_model ? 3 : 2) && logits.size(0) == kProbeRows;
+  const bool fits =
+      logits.dim() == (info.task == Task::language_model ? 3 : 2) && logits.size(0) == kProbeRows;
   if (!fits) {
-    throw Error(ExitCode::file, cat("\"", path.string(), "\": forward returns shape [", join(logits.sizes(), ", "), "] for ids [",
-                                    kProbeRows, ", ", kProbeTime, "]; logits are [batch, time, vocabulary] or [batch, labels]"),
-                "export the model with scripts/export_model.py");
+    throw Error(
+        ExitCode::file,
+        cat("\"", path.string(), "\": forward returns shape [", join(logits.sizes(), ", "), "] for ids [",
+            kProbeRows, ", ", kProbeTime, "]; logits are [batch, time, vocabulary] or [batch, labels]"),
+        "export the model with scripts/export_model.py");
   }
   if (info.task == Task::classification && info.labels.empty()) {
     for (std::int64_t i = 0; i < logits.size(1); ++i) info.labels.push_back(std::to_string(i));
@@ -115,8 +124,10 @@ Program Program::load(const std::filesystem::path& path) {
     refuse_non_finite(impl->lowered.weights, path);
     impl->analyse(archive.module);
   } catch (const c10::Error& error) {
-    throw Error(ExitCode::file, cat("\"", path.string(), "\" cannot be used: ", short_torch_message(error.what_without_backtrace())),
-                "export the model with scripts/export_model.py");
+    throw Error(
+        ExitCode::file,
+        cat("\"", path.string(), "\" cannot be used: ", short_torch_message(error.what_without_backtrace())),
+        "export the model with scripts/export_model.py");
   }
   return Program(std::move(impl));
 }
@@ -135,11 +146,11 @@ const Weight& Program::weight(const std::string& path) const {
 }
 
 void Program::set_weight(const std::string& path, at::Tensor value) {
-  fingerprint();   // of the weights as loaded
+  fingerprint();  // of the weights as loaded
   const Weight& weight = this->weight(path);
   if (weight.value.sizes() != value.sizes()) {
-    throw Error(ExitCode::internal, cat("weight \"", path, "\" has shape [", join(weight.value.sizes(), ", "), "], not [",
-                                        join(value.sizes(), ", "), "]"));
+    throw Error(ExitCode::internal, cat("weight \"", path, "\" has shape [", join(weight.value.sizes(), ", "),
+                                        "], not [", join(value.sizes(), ", "), "]"));
   }
   impl_->lowered.weights[impl_->weight_of_path.at(path)].value = std::move(value);
 }

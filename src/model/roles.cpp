@@ -22,7 +22,9 @@ SiteOfNode index_nodes(const std::vector<LocatedSite>& sites) {
   return index;
 }
 
-bool is_product(const Node* node) { return is_any(node, {"aten::matmul", "aten::bmm", "aten::baddbmm", "aten::einsum"}); }
+bool is_product(const Node* node) {
+  return is_any(node, {"aten::matmul", "aten::bmm", "aten::baddbmm", "aten::einsum"});
+}
 
 /// Follows the first input backwards through score arithmetic (scaling, masks, casts) to the product q k^T.
 Node* scores_product(Value* scores) {
@@ -33,13 +35,15 @@ Node* scores_product(Value* scores) {
     open.pop_back();
     if (!seen.insert(node).second || seen.size() > 64) continue;
     if (is_product(node)) return node;
-    const bool arithmetic =
-        is_any(node, {"aten::add", "aten::add_", "aten::sub", "aten::mul", "aten::mul_", "aten::div", "aten::div_", "aten::to",
-                      "aten::type_as", "aten::masked_fill", "aten::masked_fill_", "aten::where", "aten::view", "aten::reshape",
-                      "aten::tanh", "aten::max", "aten::maximum", "aten::float", "aten::contiguous", "aten::clamp", "aten::cat"});
+    const bool arithmetic = is_any(
+        node, {"aten::add",          "aten::add_",    "aten::sub",   "aten::mul",        "aten::mul_",
+               "aten::div",          "aten::div_",    "aten::to",    "aten::type_as",    "aten::masked_fill",
+               "aten::masked_fill_", "aten::where",   "aten::view",  "aten::reshape",    "aten::tanh",
+               "aten::max",          "aten::maximum", "aten::float", "aten::contiguous", "aten::clamp",
+               "aten::cat"});
     if (!arithmetic) continue;
     for (auto input = node->inputs().rbegin(); input != node->inputs().rend(); ++input) {
-      if ((*input)->type()->isSubtypeOf(*c10::TensorType::get())) open.push_back(*input);
+      if (carries_tensors(*input)) open.push_back(*input);
     }
   }
   return nullptr;
@@ -50,9 +54,9 @@ Node* values_product(Value* weights, int depth = 0) {
   if (depth > 8) return nullptr;
   for (const torch::jit::Use& use : weights->uses()) {
     if (is_product(use.user) && use.offset == 0) return use.user;
-    if (use.offset == 0 && is_any(use.user, {"aten::dropout", "aten::to", "aten::type_as", "aten::view", "aten::reshape",
-                                             "aten::slice", "aten::mul", "aten::expand", "aten::contiguous",
-                                             "aten::nan_to_num", "aten::masked_fill"})) {
+    if (use.offset == 0 && is_any(use.user, {"aten::dropout", "aten::to", "aten::type_as", "aten::view",
+                                             "aten::reshape", "aten::slice", "aten::mul", "aten::expand",
+                                             "aten::contiguous", "aten::nan_to_num", "aten::masked_fill"})) {
       if (Node* found = values_product(use.user->output(), depth + 1)) return found;
     }
   }
@@ -67,7 +71,8 @@ void visit_nodes(torch::jit::Block* block, const std::function<void(Node*)>& vis
 }
 
 /// Sites reached backwards from a value, not looking past any site or attention.
-std::set<std::size_t> sites_behind(Value* value, const SiteOfNode& site_of, const std::unordered_set<const Node*>& cores) {
+std::set<std::size_t> sites_behind(Value* value, const SiteOfNode& site_of,
+                                   const std::unordered_set<const Node*>& cores) {
   std::set<std::size_t> found;
   std::unordered_set<const Node*> seen;
   std::vector<Value*> open{value};
@@ -79,7 +84,9 @@ std::set<std::size_t> sites_behind(Value* value, const SiteOfNode& site_of, cons
       found.insert(site->second);
       continue;
     }
-    for (Value* input : node->inputs()) open.push_back(input);
+    for (Value* input : node->inputs()) {
+      if (carries_tensors(input)) open.push_back(input);
+    }
   }
   return found;
 }
@@ -96,8 +103,11 @@ std::set<std::size_t> sites_after(Value* value, const SiteOfNode& site_of) {
       if (!seen.insert(use.user).second) continue;
       if (const auto site = site_of.find(use.user); site != site_of.end()) {
         found.insert(site->second);
-      } else if (!is_any(use.user, {"aten::add", "aten::add_"})) {   // the residual stream is past the projection
-        for (Value* output : use.user->outputs()) open.push_back(output);
+      } else if (!is_any(use.user,
+                         {"aten::add", "aten::add_"})) {  // the residual stream is past the projection
+        for (Value* output : use.user->outputs()) {
+          if (carries_tensors(output)) open.push_back(output);
+        }
       }
     }
   }
@@ -134,9 +144,10 @@ SiteUse* find_head(const Lowered& lowered, std::vector<LocatedSite>& sites) {
       }
     }
     const bool pointwise =
-        is_any(node, {"aten::to", "aten::mul", "aten::div", "aten::add", "aten::tanh", "aten::float", "aten::contiguous",
-                      "aten::view", "aten::reshape", "aten::slice", "aten::clone", "aten::detach", "aten::type_as",
-                      "aten::_unsafe_view", "aten::index", "aten::select", "aten::squeeze"});
+        is_any(node, {"aten::to", "aten::mul", "aten::div", "aten::add", "aten::tanh", "aten::float",
+                      "aten::contiguous", "aten::view", "aten::reshape", "aten::slice", "aten::clone",
+                      "aten::detach", "aten::type_as", "aten::_unsafe_view", "aten::index", "aten::select",
+                      "aten::squeeze"});
     if (!pointwise || node->inputs().empty()) return nullptr;
     node = node->input(0)->node();
   }
@@ -174,6 +185,7 @@ std::vector<std::size_t> assign_roles(const Lowered& lowered, std::vector<Locate
     } else if (found != operands.end() && found->second.size() == 1) {
       site.role = *found->second.begin();
     } else if (found != operands.end()) {
+      site.role = SiteRole::fused_attention;
       fused.push_back(i);
     } else if (outputs.count(i)) {
       site.role = SiteRole::attention_output;

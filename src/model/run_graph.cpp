@@ -37,14 +37,17 @@ c10::IValue run_graph(const torch::jit::Code& code, std::vector<c10::IValue> sta
 
 at::Tensor logits_of(const c10::IValue& output) {
   if (output.isTensor()) return output.toTensor();
-  if (output.isTuple() && !output.toTupleRef().elements().empty()) return logits_of(output.toTupleRef().elements()[0]);
+  if (output.isTuple() && !output.toTupleRef().elements().empty())
+    return logits_of(output.toTupleRef().elements()[0]);
   if (output.isTensorList() && !output.toTensorVector().empty()) return output.toTensorVector().front();
   if (output.isGenericDict()) {
     const auto dict = output.toGenericDict();
     if (const auto found = dict.find("logits"); found != dict.end()) return logits_of(found->value());
   }
-  throw Error(ExitCode::file, "the model's forward returns no logits (a tensor, a tuple that starts with one, or a "
-              "dictionary with the entry \"logits\")", "export it with scripts/export_model.py");
+  throw Error(ExitCode::file,
+              "the model's forward returns no logits (a tensor, a tuple that starts with one, or a "
+              "dictionary with the entry \"logits\")",
+              "export it with scripts/export_model.py");
 }
 
 }  // namespace lora

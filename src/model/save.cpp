@@ -22,7 +22,8 @@ void assign(const torch::jit::Module& module, const std::string& path, const at:
   if (old.sizes() != value.sizes() || old.scalar_type() != value.scalar_type()) {
     throw Error(ExitCode::internal, cat("weight \"", path, "\" would change its shape or type when saved"));
   }
-  owner.toObject()->setAttr(names.back(), value.detach().cpu().contiguous().requires_grad_(old.requires_grad()));
+  owner.toObject()->setAttr(names.back(),
+                            value.detach().cpu().contiguous().requires_grad_(old.requires_grad()));
 }
 
 }  // namespace

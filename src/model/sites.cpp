@@ -25,8 +25,9 @@ std::string module_of(const std::string& weight_path) {
 
 int first_number(const std::string& path) {
   for (const std::string& segment : split(path, '.')) {
-    const bool number = !segment.empty() && segment.size() < 6 &&
-                        std::all_of(segment.begin(), segment.end(), [](unsigned char c) { return std::isdigit(c); });
+    const bool number =
+        !segment.empty() && segment.size() < 6 &&
+        std::all_of(segment.begin(), segment.end(), [](unsigned char c) { return std::isdigit(c); });
     if (number) return std::stoi(segment);
   }
   return -1;
@@ -39,7 +40,8 @@ bool earlier(const LocatedSite& a, const LocatedSite& b) {
   return first != second && first->owningBlock() == second->owningBlock() && first->isBefore(second);
 }
 
-Site describe(const std::string& slot_path, const at::Tensor& value, SiteKind kind, const std::string& prefix) {
+Site describe(const std::string& slot_path, const at::Tensor& value, SiteKind kind,
+              const std::string& prefix) {
   Site site;
   site.weight = slot_path;
   site.path = without_prefix(module_of(slot_path), prefix);
@@ -72,7 +74,7 @@ class Locator {
     if (weight.value.dim() != 2 || !at::isFloatingType(weight.value.scalar_type())) return;
     std::map<SiteKind, std::vector<SiteUse>> by_kind;
     for (const SiteUse& use : find_uses(lowered_.graph->inputs()[lowered_.inputs.size() + index])) {
-      if (use.kind == SiteKind::embedding && !weight.is_parameter) continue;   // position tables
+      if (use.kind == SiteKind::embedding && !weight.is_parameter) continue;  // position tables
       by_kind[use.kind].push_back(use);
     }
     for (auto& [kind, uses] : by_kind) {
@@ -100,10 +102,11 @@ class Locator {
   const std::string& prefix_;
   std::map<Value*, std::string> slot_paths_;
   std::vector<LocatedSite> sites_;
-  std::vector<std::size_t> weights_;   ///< weight number of each site
+  std::vector<std::size_t> weights_;  ///< weight number of each site
 };
 
-/// "LlamaForCausalLM" of "__torch__.transformers.models.llama.modeling_llama.___torch_mangle_3.LlamaForCausalLM".
+/// "LlamaForCausalLM" of
+/// "__torch__.transformers.models.llama.modeling_llama.___torch_mangle_3.LlamaForCausalLM".
 std::string class_name(const torch::jit::Module& module) {
   const auto name = module.type()->name();
   return name ? name->name() : std::string();
@@ -126,7 +129,8 @@ std::vector<std::string> weights_without_site(const Lowered& lowered, const std:
   std::vector<std::string> left;
   for (const WeightSlot& slot : lowered.slots) {
     const Weight& weight = lowered.weights[slot.weight];
-    if (weight.is_parameter && weight.value.dim() >= 2 && !at_sites.count(slot.path)) left.push_back(slot.path);
+    if (weight.is_parameter && weight.value.dim() >= 2 && !at_sites.count(slot.path))
+      left.push_back(slot.path);
   }
   return left;
 }

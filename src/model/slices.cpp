@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "lora/base/log.h"
+#include "model/archive.h"
 #include "model/roles.h"
 
 namespace lora {
@@ -20,11 +22,13 @@ using FeatureNumbers = std::unordered_map<const Value*, c10::IValue>;
 
 /// Nodes that only move elements: run on feature numbers they tell where each feature goes.
 bool moves_elements(const Node* node) {
-  return is_any(node, {"aten::view", "aten::reshape", "aten::_unsafe_view", "aten::transpose", "aten::permute", "aten::contiguous",
-                       "aten::split", "aten::split_with_sizes", "aten::chunk", "aten::tensor_split", "aten::slice",
-                       "aten::select", "aten::narrow", "aten::unbind", "aten::unsqueeze", "aten::squeeze", "aten::flatten",
-                       "aten::unflatten", "aten::movedim", "aten::t", "aten::clone", "aten::detach", "aten::alias",
-                       "aten::index", "aten::expand", "aten::__getitem__", "prim::ListUnpack", "prim::TupleUnpack"});
+  return is_any(node, {"aten::view",    "aten::reshape",      "aten::_unsafe_view", "aten::transpose",
+                       "aten::permute", "aten::contiguous",   "aten::split",        "aten::split_with_sizes",
+                       "aten::chunk",   "aten::tensor_split", "aten::slice",        "aten::select",
+                       "aten::narrow",  "aten::unbind",       "aten::unsqueeze",    "aten::squeeze",
+                       "aten::flatten", "aten::unflatten",    "aten::movedim",      "aten::t",
+                       "aten::clone",   "aten::detach",       "aten::alias",        "aten::index",
+                       "aten::expand",  "aten::__getitem__",  "prim::ListUnpack",   "prim::TupleUnpack"});
 }
 
 /// Nodes that change values but leave every element in its place.
@@ -40,7 +44,8 @@ class FeatureTracker {
   FeatureNumbers run(const Node* projection) {
     const at::Tensor output = recorded_.at(projection->output()).toTensor();
     numbers_[projection->output()] = at::arange(output.size(-1)).expand(output.sizes()).clone();
-    for (const Node* node = projection->next(); node->kind() != c10::prim::Return; node = node->next()) advance(node);
+    for (const Node* node = projection->next(); node->kind() != c10::prim::Return; node = node->next())
+      advance(node);
     return std::move(numbers_);
   }
 
@@ -80,16 +85,39 @@ std::set<std::int64_t> features_behind(const Value* operand, const FeatureNumber
     const auto found = numbers.find(value);
     if (found != numbers.end() && found->second.isTensor()) {
       const at::Tensor unique = std::get<0>(at::_unique(found->second.toTensor().flatten()));
-      features.insert(unique.const_data_ptr<std::int64_t>(), unique.const_data_ptr<std::int64_t>() + unique.numel());
+      features.insert(unique.const_data_ptr<std::int64_t>(),
+                      unique.const_data_ptr<std::int64_t>() + unique.numel());
       continue;
     }
     if (stops.count(value->node())) continue;
-    for (const Value* input : value->node()->inputs()) open.push_back(input);
+    for (const Value* input : value->node()->inputs()) {
+      if (carries_tensors(input)) open.push_back(input);
+    }
   }
   return features;
 }
 
-bool disjoint(const std::map<SiteRole, std::set<std::int64_t>>& parts) {
+using Parts = std::map<SiteRole, std::set<std::int64_t>>;
+
+/// Features of one fused projection by the operand that they become; empty if they cannot be followed.
+Parts attention_parts(const Node* projection, const RecordedValues& recorded,
+                      const std::vector<AttentionCore>& cores, const std::unordered_set<const Node*>& stops) {
+  Parts parts;
+  try {
+    const FeatureNumbers numbers = FeatureTracker(recorded).run(projection);
+    for (const AttentionCore& core : cores) {
+      parts[SiteRole::query].merge(features_behind(core.query, numbers, stops));
+      parts[SiteRole::key].merge(features_behind(core.key, numbers, stops));
+      parts[SiteRole::value].merge(features_behind(core.value, numbers, stops));
+    }
+  } catch (const std::exception& error) {
+    log_debug("model", "no parts of a fused projection: ", short_torch_message(error.what()));
+    return {};
+  }
+  return parts;
+}
+
+bool disjoint(const Parts& parts) {
   std::set<std::int64_t> all;
   std::size_t total = 0;
   for (const auto& [role, features] : parts) {
@@ -101,8 +129,8 @@ bool disjoint(const std::map<SiteRole, std::set<std::int64_t>>& parts) {
 
 }  // namespace
 
-void find_slices(const Lowered& lowered, const RecordedValues& recorded, const std::vector<std::size_t>& fused,
-                 std::vector<LocatedSite>& sites) {
+void find_slices(const Lowered& lowered, const RecordedValues& recorded,
+                 const std::vector<std::size_t>& fused, std::vector<LocatedSite>& sites) {
   if (fused.empty() || recorded.empty()) return;
   const std::vector<AttentionCore> cores = find_attention(lowered);
   std::unordered_set<const Node*> stops;
@@ -111,14 +139,7 @@ void find_slices(const Lowered& lowered, const RecordedValues& recorded, const s
     for (const SiteUse& use : located.uses) stops.insert(use.node);
   }
   for (const std::size_t index : fused) {
-    const FeatureNumbers numbers = FeatureTracker(recorded).run(sites[index].uses.front().node);
-    std::map<SiteRole, std::set<std::int64_t>> parts;
-    for (const AttentionCore& core : cores) {
-      for (const auto& [operand, role] : {std::pair{core.query, SiteRole::query}, std::pair{core.key, SiteRole::key},
-                                          std::pair{core.value, SiteRole::value}}) {
-        parts[role].merge(features_behind(operand, numbers, stops));
-      }
-    }
+    const auto parts = attention_parts(sites[index].uses.front().node, recorded, cores, stops);
     if (!disjoint(parts)) continue;
     for (const auto& [role, features] : parts) {
       if (!features.empty()) sites[index].site.slices.push_back({role, {features.begin(), features.end()}});

@@ -10,22 +10,26 @@
 namespace lora {
 namespace {
 
-constexpr std::pair<SiteRole, const char*> kRoles[] = {
-    {SiteRole::query, "query"},   {SiteRole::key, "key"},   {SiteRole::value, "value"},
-    {SiteRole::attention_output, "output"}, {SiteRole::mlp, "mlp"}, {SiteRole::embedding, "embedding"},
-    {SiteRole::head, "head"},     {SiteRole::other, "other"}};
+constexpr std::pair<SiteRole, const char*> kRoles[] = {{SiteRole::query, "query"},
+                                                       {SiteRole::key, "key"},
+                                                       {SiteRole::value, "value"},
+                                                       {SiteRole::fused_attention, "qkv"},
+                                                       {SiteRole::attention_output, "output"},
+                                                       {SiteRole::mlp, "mlp"},
+                                                       {SiteRole::embedding, "embedding"},
+                                                       {SiteRole::head, "head"},
+                                                       {SiteRole::other, "other"}};
 
 using Matcher = std::function<bool(const Target&)>;
 
 bool is_attention(SiteRole role) {
-  return role == SiteRole::query || role == SiteRole::key || role == SiteRole::value || role == SiteRole::attention_output;
+  return role == SiteRole::query || role == SiteRole::key || role == SiteRole::value ||
+         role == SiteRole::fused_attention || role == SiteRole::attention_output;
 }
 
 bool is_matrix(const Site& site) { return site.kind != SiteKind::embedding && site.role != SiteRole::head; }
 
 SiteRole role_of(const Target& target) { return target.slice ? target.slice->role : target.site->role; }
-
-bool is_whole_fused(const Target& target) { return !target.slice && !target.site->slices.empty(); }
 
 bool is_query_or_value(const Target& target) {
   const SiteRole role = role_of(target);
@@ -51,14 +55,15 @@ Matcher matcher(const std::string& pattern) {
   if (pattern.size() > 2 && pattern.front() == '/' && pattern.back() == '/') return regex_matcher(pattern);
   if (pattern == "all-linear") return [](const Target& t) { return !t.slice && is_matrix(*t.site); };
   if (pattern == "attention") {
-    return [](const Target& t) { return !t.slice && is_matrix(*t.site) && (is_attention(t.site->role) || is_whole_fused(t)); };
+    return [](const Target& t) { return !t.slice && is_matrix(*t.site) && is_attention(t.site->role); };
   }
   if (pattern == "mlp") return [](const Target& t) { return !t.slice && t.site->role == SiteRole::mlp; };
   if (pattern == "qv") return is_query_or_value;
   if (const auto colon = pattern.rfind(':'); colon != std::string::npos) {
     const std::string module = pattern.substr(0, colon), part = pattern.substr(colon + 1);
     return [module, part](const Target& t) {
-      return t.slice && has_suffix(t.site->path, module) && std::string(to_string(t.slice->role)).starts_with(part);
+      return t.slice && has_suffix(t.site->path, module) &&
+             std::string(to_string(t.slice->role)).starts_with(part);
     };
   }
   return [pattern](const Target& t) { return !t.slice && has_suffix(t.site->path, pattern); };
@@ -70,7 +75,8 @@ std::set<int> parse_layers(const std::string& text, int layers) {
     return Error(ExitCode::usage, cat("--layers ", text, ": ", why), "write 0-5,8 or first:4 or last:8");
   };
   const auto number = [&](std::string_view digits) {
-    if (digits.empty() || digits.size() > 5 || !std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return std::isdigit(c); })) {
+    if (digits.empty() || digits.size() > 5 ||
+        !std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return std::isdigit(c); })) {
       throw bad(cat("\"", digits, "\" is no layer number"));
     }
     return std::stoi(std::string(digits));
@@ -126,7 +132,8 @@ std::vector<Target> matching(const std::vector<Target>& candidates, const std::s
 bool same(const Target& a, const Target& b) { return a.site == b.site && a.slice == b.slice; }
 
 bool contains(const std::vector<Target>& targets, const Target& target) {
-  return std::any_of(targets.begin(), targets.end(), [&](const Target& other) { return same(other, target); });
+  return std::any_of(targets.begin(), targets.end(),
+                     [&](const Target& other) { return same(other, target); });
 }
 
 /// Excluding a module excludes its slices too.
@@ -150,9 +157,12 @@ void report_unmatched(const std::vector<std::string>& unmatched, const std::vect
 
 const char* to_string(SiteKind kind) {
   switch (kind) {
-    case SiteKind::linear: return "linear";
-    case SiteKind::conv1d: return "conv1d";
-    case SiteKind::embedding: return "embedding";
+    case SiteKind::linear:
+      return "linear";
+    case SiteKind::conv1d:
+      return "conv1d";
+    case SiteKind::embedding:
+      return "embedding";
   }
   return "?";
 }
@@ -188,7 +198,8 @@ std::vector<Target> resolve_targets(const std::vector<Site>& sites, const Target
   std::vector<Target> targets;
   for (const Target& candidate : candidates) {
     const bool in_layers = choice.layers.empty() || kept.count(candidate.site->layer);
-    if (contains(wanted, candidate) && !is_excluded(excluded, candidate) && in_layers) targets.push_back(candidate);
+    if (contains(wanted, candidate) && !is_excluded(excluded, candidate) && in_layers)
+      targets.push_back(candidate);
   }
   if (targets.empty()) {
     throw Error(ExitCode::usage, "the choice of targets leaves no site",

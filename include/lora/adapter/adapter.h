@@ -29,18 +29,18 @@ struct Adapter {
   std::int64_t parameter_count() const;
 };
 
-/// Fresh adapter. `modules_to_save`: module paths or suffixes whose parameters are trained whole; usage error if
-/// one matches nothing. Mismatch error if a target is a tied weight and also otherwise adapted.
+/// Fresh adapter. `modules_to_save`: module paths or suffixes whose parameters are trained whole; usage error
+/// if one matches nothing. Mismatch error if a target is a tied weight and also otherwise adapted.
 Adapter create_adapter(const Program& program, const std::vector<Target>& targets, const MethodConfig& config,
                        const std::vector<std::string>& modules_to_save, std::uint64_t seed);
 
-/// Hooks for Program::executable. `adapter` and `training` are read at every pass, so a trainer may switch dropout
-/// and another adapter may be moved into place; both must outlive the hooks.
+/// Hooks for Program::executable. `adapter` and `training` are read at every pass, so a trainer may switch
+/// dropout and another adapter may be moved into place; both must outlive the hooks.
 std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training);
 
 /// Merged weights by path in the file, one rounding each, ready for save_model; includes saved_weights.
-/// Mismatch error if a merged weight is tied to one that must not change (embedding and head) unless save_model
-/// unties it, and if the merge would change nothing.
+/// Mismatch error if a merged weight is tied to one that must not change (embedding and head) unless
+/// save_model unties it, and if the merge would change nothing.
 std::map<std::string, at::Tensor> merged_weights(const Program& program, const Adapter& adapter);
 
 }  // namespace lora

@@ -27,7 +27,8 @@ class Method {
   virtual std::string name() const = 0;
 
   /// Fresh tensors such that forward() equals the base; drawn from `generator`.
-  virtual SiteTensors create(const Target& target, const MethodConfig& config, at::Generator& generator) const = 0;
+  virtual SiteTensors create(const Target& target, const MethodConfig& config,
+                             at::Generator& generator) const = 0;
 
   /// The target's new output given the frozen one. `training` turns dropout on.
   virtual at::Tensor forward(const SiteValues& values, const Target& target, const SiteTensors& tensors,
@@ -35,8 +36,8 @@ class Method {
 
   /// The single weight (as stored) that computes what forward() computes with dropout off. The update is
   /// summed in float64 and rounded once to `weight`'s dtype.
-  virtual at::Tensor effective_weight(const at::Tensor& weight, const Target& target, const SiteTensors& tensors,
-                                      const MethodConfig& config) const = 0;
+  virtual at::Tensor effective_weight(const at::Tensor& weight, const Target& target,
+                                      const SiteTensors& tensors, const MethodConfig& config) const = 0;
 
   /// Names, shapes and dtype that tensors of this target must have: for checking files.
   virtual std::map<std::string, std::vector<std::int64_t>> shapes(const Target& target,

@@ -16,11 +16,11 @@ struct RunReport {
   std::int64_t trainable_parameters = 0, total_parameters = 0;
   std::int64_t updates = 0, tokens = 0;
   double train_seconds = 0, tokens_per_second = 0;
-  std::uint64_t peak_bytes = 0;                 ///< highest resident memory of the process
+  std::uint64_t peak_bytes = 0;  ///< highest resident memory of the process
   std::optional<double> best_valid_loss;
   std::int64_t best_step = 0;
   double final_train_loss = 0;
-  std::uint64_t checkpoint_bytes = 0;           ///< adapter file or model file
+  std::uint64_t checkpoint_bytes = 0;  ///< adapter file or model file
   std::string cpu;
 };
 
@@ -30,8 +30,8 @@ class RunFolder {
   /// Creates and locks. Usage error if it holds a finished run and `overwrite` is false.
   RunFolder(std::filesystem::path folder, bool overwrite);
   const std::filesystem::path& path() const;
-  std::filesystem::path adapter() const;   ///< RUN/adapter
-  std::filesystem::path model() const;     ///< RUN/model.pt (full fine-tuning)
+  std::filesystem::path adapter() const;  ///< RUN/adapter
+  std::filesystem::path model() const;    ///< RUN/model.pt (full fine-tuning)
   void write_config(const std::string& json);
   void append_metrics(const std::string& json_line);
   void write_report(const RunReport& report);

@@ -15,8 +15,9 @@ struct SafetensorsFile {
   std::map<std::string, std::string> metadata;
 };
 
-/// Strict reader: every defect of the format (overlap, hole, overflow, huge header, trailing bytes, duplicate or
-/// unknown keys, wrong sizes) is a file error naming file and tensor, found before memory is allocated for it.
+/// Strict reader: every defect of the format (overlap, hole, overflow, huge header, trailing bytes, duplicate
+/// or unknown keys, wrong sizes) is a file error naming file and tensor, found before memory is allocated for
+/// it.
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
 SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& place);
 

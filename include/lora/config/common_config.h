@@ -18,7 +18,8 @@ struct ModelConfig {
   void visit(V& v) {
     v.section("Model");
     v("model", path, "TorchScript file (.pt), traced or scripted");
-    v("tokenizer", tokenizer, "tokenizer.json, SentencePiece .model or their folder; default: the one inside the model file");
+    v("tokenizer", tokenizer,
+      "tokenizer.json, SentencePiece .model or their folder; default: the one inside the model file");
     v("device", device, "cpu, cuda or cuda:N");
     v("threads", threads, "CPU threads; 0 = all usable cores", at_least(0));
   }
@@ -36,7 +37,8 @@ struct DataConfig {
   void visit(V& v) {
     v("fields", fields, "names of fields in your file: prompt=question completion=answer");
     v("max_length", max_length, "tokens per row; default: the model's context length", at_least(2));
-    v("loss_on", loss_on, "loss on completions (and assistant turns) or on every token", OneOf{{"completion", "all"}});
+    v("loss_on", loss_on, "loss on completions (and assistant turns) or on every token",
+      OneOf{{"completion", "all"}});
     v("on_overlong", on_overlong, "a row beyond max_length: cut (keeps the answer), drop or error",
       OneOf{{"cut", "drop", "error"}});
     v("skip_bad", skip_bad, "malformed rows that may be skipped; each is counted", at_least(0));

@@ -26,11 +26,13 @@ struct CompareConfig {
     v("data", data.path, "evaluation rows: JSONL or a JSON array", Required{});
     data.visit(v);
     v.section("Comparison");
-    v("variant", variant, "base, NAME=adapter:DIR, NAME=model:FILE or NAME=run:DIR; give one or more", Required{});
+    v("variant", variant, "base, NAME=adapter:DIR, NAME=model:FILE or NAME=run:DIR; give one or more",
+      Required{});
     v("batch_tokens", batch_tokens, "padded tokens that run at once", at_least(1));
     v("label_words", label_words,
       "completions to choose from for accuracy; default: the data's own if at most 32 distinct ones recur");
-    v("latency_repeats", latency_repeats, "interleaved timings of one forward pass per variant; 0 = none", at_least(0));
+    v("latency_repeats", latency_repeats, "interleaved timings of one forward pass per variant; 0 = none",
+      at_least(0));
     v("json", json, "also write the table as JSON to this file, - for stdout");
   }
 };

@@ -53,7 +53,8 @@ struct TrainConfig {
       "sites to adapt: all-linear, attention, qv, mlp, a module name or suffix, NAME:query, or /regex/");
     v("exclude", exclude, "sites to leave out, in the same forms");
     v("layers", layers, "only these layers: 0-5,8 or first:4 or last:8");
-    v("modules_to_save", modules_to_save, "modules trained whole and stored beside the adapter (classification heads)");
+    v("modules_to_save", modules_to_save,
+      "modules trained whole and stored beside the adapter (classification heads)");
     v("rank", rank, "inner dimension r; adapter size grows linearly with it", at_least(1));
     v("alpha", alpha, "the update is multiplied by alpha / rank (LoRA paper, section 4.1)", above(0));
     v("dropout", dropout, "dropout before A, in training only", between(0, 0.999));
@@ -61,11 +62,13 @@ struct TrainConfig {
     v("epochs", epochs, "passes over the data", at_least(1));
     v("steps", steps, "number of updates, instead of epochs", at_least(1));
     v("learning_rate", learning_rate,
-      "peak rate; default by hidden size h: 5e-4 (2000/h)^0.78 within [1e-4, 2e-3], a tenth of it for full", above(0));
+      "peak rate; default by hidden size h: 5e-4 (2000/h)^0.78 within [1e-4, 2e-3], a tenth of it for full",
+      above(0));
     v("schedule", schedule, "rate after warm-up", OneOf{{"constant", "linear", "cosine"}});
     v("warmup", warmup, "share of the updates (below 1) or number of updates with rising rate", at_least(0));
     v("batch_size", batch_size, "rows per update", at_least(1));
-    v("batch_tokens", batch_tokens, "padded tokens that run at once; an update is split accordingly", at_least(1));
+    v("batch_tokens", batch_tokens, "padded tokens that run at once; an update is split accordingly",
+      at_least(1));
     v("weight_decay", weight_decay, "decoupled decay of matrices (none for norms and biases)", at_least(0));
     v("beta1", beta1, "AdamW's first decay", between(0, 0.9999999));
     v("beta2", beta2, "AdamW's second decay", between(0, 0.9999999));

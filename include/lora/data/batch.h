@@ -12,9 +12,9 @@ namespace lora {
 
 /// Rows that run together, padded to the longest.
 struct Batch {
-  ModelInputs inputs;            ///< int64 [rows, time]
-  at::Tensor positions;          ///< int64 [n]: flat positions b*time+t whose NEXT token is labelled (language model)
-  at::Tensor targets;            ///< int64 [n] ids to be predicted there; or [rows] classes
+  ModelInputs inputs;    ///< int64 [rows, time]
+  at::Tensor positions;  ///< int64 [n]: flat positions b*time+t whose NEXT token is labelled (language model)
+  at::Tensor targets;    ///< int64 [n] ids to be predicted there; or [rows] classes
   std::int64_t rows = 0, time = 0;
   std::int64_t real_tokens = 0;  ///< tokens that are not padding
   std::int64_t labelled = 0;     ///< number of targets
@@ -23,25 +23,26 @@ struct Batch {
 /// The last token of a language-model row is never an input (nothing follows it): time = longest row - 1.
 Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, bool classification);
 
-/// Row numbers of one optimizer update, split into micro-batches that each keep rows*time within a token budget.
+/// Row numbers of one optimizer update, split into micro-batches that each keep rows*time within a token
+/// budget.
 struct Update {
   std::vector<std::vector<std::size_t>> micro_batches;
 };
 
 struct SamplerOptions {
-  std::int64_t batch_size = 16;        ///< rows per update
-  std::int64_t max_tokens = 4096;      ///< padded tokens per micro-batch; a longer single row runs alone
-  bool bucket_by_length = true;        ///< rows of similar length meet in an update (windows of 50 updates)
+  std::int64_t batch_size = 16;    ///< rows per update
+  std::int64_t max_tokens = 4096;  ///< padded tokens per micro-batch; a longer single row runs alone
+  bool bucket_by_length = true;    ///< rows of similar length meet in an update (windows of 50 updates)
   std::uint64_t seed = 42;
 };
 
-/// The order of training: update number n is a pure function of (rows, options, n). Every epoch visits each row
-/// once in a new order; the last update of an epoch may be smaller.
+/// The order of training: update number n is a pure function of (rows, options, n). Every epoch visits each
+/// row once in a new order; the last update of an epoch may be smaller.
 class Sampler {
  public:
   Sampler(const std::vector<EncodedRow>& rows, SamplerOptions options);
   std::int64_t updates_per_epoch() const;
-  Update update(std::int64_t number) const;   ///< number counts from 0 across epochs
+  Update update(std::int64_t number) const;  ///< number counts from 0 across epochs
 
  private:
   std::vector<std::size_t> epoch_order(std::int64_t epoch) const;
@@ -53,7 +54,7 @@ class Sampler {
 
 /// Batches for evaluation: all rows once, sorted by length, within the token budget.
 std::vector<std::vector<std::size_t>> evaluation_batches(const std::vector<EncodedRow>& rows,
-                                                          std::int64_t max_tokens);
+                                                         std::int64_t max_tokens);
 
 /// Share of positions that are padding if `rows` are trained in this order; 0..1.
 double padding_share(const std::vector<EncodedRow>& rows, const Sampler& sampler);

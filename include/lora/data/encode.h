@@ -14,24 +14,25 @@ enum class LossOn { completion, all };
 enum class Overlong { cut, drop, error };
 
 struct EncodeOptions {
-  std::int64_t max_length = 0;         ///< tokens per row, 0 = no limit
+  std::int64_t max_length = 0;  ///< tokens per row, 0 = no limit
   LossOn loss_on = LossOn::completion;
-  Overlong overlong = Overlong::cut;   ///< cut trims the prompt from its left and keeps the answer
-  const ChatTemplate* chat = nullptr;  ///< for rows with messages and instructions; plain "Role: text" lines if null
-  std::vector<std::string> labels;     ///< classifier: label names in logit order; empty for language models
-  bool append_eos = true;              ///< after completions and texts, where the tokenizer has eos
-  std::int64_t vocab_size = 0;         ///< ids beyond it are a mismatch error; 0 = unchecked
+  Overlong overlong = Overlong::cut;  ///< cut trims the prompt from its left and keeps the answer
+  const ChatTemplate* chat =
+      nullptr;  ///< for rows with messages and instructions; plain "Role: text" lines if null
+  std::vector<std::string> labels;  ///< classifier: label names in logit order; empty for language models
+  bool append_eos = true;           ///< after completions and texts, where the tokenizer has eos
+  std::int64_t vocab_size = 0;      ///< ids beyond it are a mismatch error; 0 = unchecked
 };
 
-/// A row ready for batching. Language models: labels are aligned with ids (labels[t] is ids[t], or -100 where no
-/// loss is taken) and make_batch shifts them. Classifiers: `target` is the class.
+/// A row ready for batching. Language models: labels are aligned with ids (labels[t] is ids[t], or -100 where
+/// no loss is taken) and make_batch shifts them. Classifiers: `target` is the class.
 struct EncodedRow {
   TokenIds ids;
-  TokenIds labels;                       ///< same length as ids; empty for classifiers
-  std::vector<std::int32_t> types;       ///< token types; empty if all zero
+  TokenIds labels;                  ///< same length as ids; empty for classifiers
+  std::vector<std::int32_t> types;  ///< token types; empty if all zero
   std::int64_t target = -1;
   std::int64_t line = 0;
-  std::int64_t label_count() const;      ///< labels that are not -100, the first position not counted
+  std::int64_t label_count() const;  ///< labels that are not -100, the first position not counted
 };
 
 struct EncodeReport {
@@ -49,8 +50,9 @@ struct EncodedSet {
   EncodeReport report;
 };
 
-/// Tokenises every row, in parallel over `threads`. Exactly one bos is kept (double bos is merged). Data error:
-/// label unknown to a classifier (all unknown ones listed), every row dropped; mismatch: id outside vocabulary.
+/// Tokenises every row, in parallel over `threads`. Exactly one bos is kept (double bos is merged). Data
+/// error: label unknown to a classifier (all unknown ones listed), every row dropped; mismatch: id outside
+/// vocabulary.
 EncodedSet encode(const DataSet& data, const Tokenizer& tokenizer, const EncodeOptions& options, int threads);
 
 /// Ids of prompt and completion as training sees them: [bos] prompt completion [eos]. Shared by encode and by

@@ -12,30 +12,46 @@
 
 namespace lora {
 
-struct PlainText { std::string text; };
-struct PromptCompletion { std::string prompt, completion; };
-struct LabelledText { std::string text; std::optional<std::string> text_pair; std::string label; };
-struct Chat { std::vector<ChatMessage> messages; };
-struct TokenSequence { TokenIds ids; TokenIds labels; };      ///< labels: -100 where no loss
-struct LabelledTokens { TokenIds ids; std::string label; };
+struct PlainText {
+  std::string text;
+};
+struct PromptCompletion {
+  std::string prompt, completion;
+};
+struct LabelledText {
+  std::string text;
+  std::optional<std::string> text_pair;
+  std::string label;
+};
+struct Chat {
+  std::vector<ChatMessage> messages;
+};
+struct TokenSequence {
+  TokenIds ids;
+  TokenIds labels;
+};  ///< labels: -100 where no loss
+struct LabelledTokens {
+  TokenIds ids;
+  std::string label;
+};
 
 using Content = std::variant<PlainText, PromptCompletion, LabelledText, Chat, TokenSequence, LabelledTokens>;
 
 /// One row of a data file.
 struct Example {
-  std::int64_t line = 0;    ///< 1-based line (JSONL) or element (array)
+  std::int64_t line = 0;  ///< 1-based line (JSONL) or element (array)
   Content content;
 };
 
 struct ReadOptions {
-  std::map<std::string, std::string> fields;   ///< standard field -> name in the file: {"prompt", "question"}
-  std::int64_t skip_bad = 0;                   ///< so many malformed rows may be skipped and counted
-  std::int64_t limit = 0;                      ///< use the first rows only; 0 = all
+  std::map<std::string, std::string> fields;  ///< standard field -> name in the file: {"prompt", "question"}
+  std::int64_t skip_bad = 0;                  ///< so many malformed rows may be skipped and counted
+  std::int64_t limit = 0;                     ///< use the first rows only; 0 = all
 };
 
 struct DataSet {
   std::filesystem::path path;
-  std::string sha256;                 ///< of the file
+  std::string sha256;  ///< of the file
   std::vector<Example> examples;
   std::int64_t skipped_bad = 0;
 };

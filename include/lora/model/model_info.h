@@ -15,18 +15,19 @@ enum class Task { language_model, classification };
 struct ModelInfo {
   bool has_metadata = false;
   Task task = Task::language_model;
-  std::string family;                       ///< transformers' model_type: "llama", "bert"
-  std::string name;                         ///< base model name for adapter_config.json
-  std::vector<std::string> inputs;          ///< names of forward's inputs, in order
-  std::vector<std::string> methods;         ///< forward, packed, decode
-  std::int64_t vocab_size = 0;              ///< rows of the embedding
-  std::int64_t hidden_size = 0;             ///< columns of the embedding
-  std::int64_t context_length = 0;          ///< 0 if unknown
+  std::string family;                ///< transformers' model_type: "llama", "bert"
+  std::string name;                  ///< base model name for adapter_config.json
+  std::vector<std::string> inputs;   ///< names of forward's inputs, in order
+  std::vector<std::string> methods;  ///< forward, packed, decode
+  std::int64_t vocab_size = 0;       ///< rows of the embedding
+  std::int64_t hidden_size = 0;      ///< columns of the embedding
+  std::int64_t context_length = 0;   ///< 0 if unknown
   std::optional<std::int32_t> bos, eos, pad;
-  std::vector<std::string> labels;          ///< classification: label names, in logit order
-  std::vector<std::string> head_modules;    ///< classification: modules that start untrained (PEFT: modules_to_save)
-  std::string key_prefix;                   ///< wrapper prefix removed from module paths ("model" in model.model.layers)
-  std::string chat_template;                ///< JSON for ChatTemplate::parse; empty if none
+  std::vector<std::string> labels;  ///< classification: label names, in logit order
+  std::vector<std::string>
+      head_modules;           ///< classification: modules that start untrained (PEFT: modules_to_save)
+  std::string key_prefix;     ///< wrapper prefix removed from module paths ("model" in model.model.layers)
+  std::string chat_template;  ///< JSON for ChatTemplate::parse; empty if none
   std::map<std::string, std::string> tokenizer_files;  ///< embedded tokenizer, as TokenizerFiles
 };
 

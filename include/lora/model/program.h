@@ -16,25 +16,25 @@ namespace lora {
 
 /// One tensor attribute of the model file. Tied attributes are one weight with several aliases.
 struct Weight {
-  std::string path;                   ///< path in the file
-  std::vector<std::string> aliases;   ///< further paths of the same tensor
+  std::string path;                  ///< path in the file
+  std::vector<std::string> aliases;  ///< further paths of the same tensor
   at::Tensor value;
-  bool is_parameter = false;          ///< a parameter (not a buffer) of the module
+  bool is_parameter = false;  ///< a parameter (not a buffer) of the module
 };
 
 /// Integer inputs [batch, time], right-padded. Undefined tensors are filled in where the model wants them
 /// (mask of ones, token types of zeros).
 struct ModelInputs {
   at::Tensor input_ids;
-  at::Tensor attention_mask;   ///< 1 for real tokens, 0 for padding
+  at::Tensor attention_mask;  ///< 1 for real tokens, 0 for padding
   at::Tensor token_type_ids;
 };
 
 /// What a hook sees at one use of a site's weight.
 struct SiteValues {
-  const at::Tensor& output;   ///< what the frozen site computed, bias included, [..., out]
-  const at::Tensor& input;    ///< [..., in] features, or ids for an embedding
-  const at::Tensor& weight;   ///< as stored, see SiteKind
+  const at::Tensor& output;  ///< what the frozen site computed, bias included, [..., out]
+  const at::Tensor& input;   ///< [..., in] features, or ids for an embedding
+  const at::Tensor& weight;  ///< as stored, see SiteKind
 };
 
 /// Replaces a site's output. Plain ATen with autograd; called once per use and forward pass.
@@ -84,7 +84,8 @@ class Program {
   const std::vector<Weight>& weights() const;
   const std::vector<Site>& sites() const;
 
-  /// Parameters with two or more dimensions that no site uses (stacked experts, convolutions): they cannot be adapted.
+  /// Parameters with two or more dimensions that no site uses (stacked experts, convolutions): they cannot be
+  /// adapted.
   const std::vector<std::string>& weights_without_site() const;
 
   /// The weight at a path or alias; internal error if absent.
@@ -96,8 +97,8 @@ class Program {
   void to(at::Device device);
   at::Device device() const;
 
-  /// SHA-256 over sorted name, dtype, shape and content of all weights: what an adapter is tied to. Computed on
-  /// first use, of the weights as loaded.
+  /// SHA-256 over sorted name, dtype, shape and content of all weights: what an adapter is tied to. Computed
+  /// on first use, of the weights as loaded.
   const std::string& fingerprint() const;
 
   Executable executable(std::vector<HookedSite> hooks = {}) const;
@@ -109,10 +110,9 @@ class Program {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Writes a copy of the model file `source` with some weights replaced (by path in the file), keeping structure,
-/// methods, types and extra files.
-/// `provenance` is stored as extra file `lora_provenance.json`. Serialised in memory, written atomically. A path that
-/// shares its tensor with others gets one of its own.
+/// Writes a copy of the model file `source` with some weights replaced (by path in the file), keeping
+/// structure, methods, types and extra files. `provenance` is stored as extra file `lora_provenance.json`.
+/// Serialised in memory, written atomically. A path that shares its tensor with others gets one of its own.
 void save_model(const std::filesystem::path& source, const std::filesystem::path& out,
                 const std::map<std::string, at::Tensor>& weights, const std::string& provenance_json);
 

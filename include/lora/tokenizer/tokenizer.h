@@ -15,8 +15,8 @@ using TokenIds = std::vector<std::int32_t>;
 
 /// What to do with text that spells a special token, "<|im_end|>" say.
 enum class SpecialText {
-  plain,   ///< encode it as ordinary characters: content can never forge control tokens
-  parse,   ///< turn it into the special token: for chat templates and trusted prompts
+  plain,  ///< encode it as ordinary characters: content can never forge control tokens
+  parse,  ///< turn it into the special token: for chat templates and trusted prompts
 };
 
 struct SpecialIds {

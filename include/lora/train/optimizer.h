@@ -11,16 +11,18 @@ struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0.01;
 };
 
-/// AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) on flat float32 buffers: values, gradients and both moments
-/// are one tensor each; the trained tensors are views of them. Clipping and zeroing are one operation each.
+/// AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) on flat float32 buffers: values, gradients and both
+/// moments are one tensor each; the trained tensors are views of them. Clipping and zeroing are one operation
+/// each.
 class AdamW {
  public:
-  /// Moves `parameters` into the flat buffer: each becomes a leaf view that requires gradients, its `.grad` a view
-  /// of the flat gradient. Tensors with fewer than two dimensions get no weight decay.
+  /// Moves `parameters` into the flat buffer: each becomes a leaf view that requires gradients, its `.grad` a
+  /// view of the flat gradient. Tensors with fewer than two dimensions get no weight decay.
   AdamW(const std::vector<at::Tensor*>& parameters, AdamWOptions options);
 
   void zero_grad();
-  /// Multiplies gradients by `scale`, clips their norm to `max_norm` (0 = no clipping); returns the norm before clipping.
+  /// Multiplies gradients by `scale`, clips their norm to `max_norm` (0 = no clipping); returns the norm
+  /// before clipping.
   double scale_and_clip(double scale, double max_norm);
   void step(double learning_rate);
 
@@ -30,7 +32,7 @@ class AdamW {
  private:
   AdamWOptions options_;
   at::Tensor values_, gradients_, first_moment_, second_moment_;
-  std::int64_t decayed_ = 0;   ///< leading elements with weight decay
+  std::int64_t decayed_ = 0;  ///< leading elements with weight decay
   std::int64_t steps_ = 0;
 };
 

@@ -5,10 +5,10 @@
 
 namespace lora {
 
-/// Learning rate as a pure function of the step: linear warm-up from 0, then constant, linear to 0 or half a cosine
-/// to 0. Step counts from 0; equals transformers' get_*_schedule_with_warmup.
+/// Learning rate as a pure function of the step: linear warm-up from 0, then constant, linear to 0 or half a
+/// cosine to 0. Step counts from 0; equals transformers' get_*_schedule_with_warmup.
 struct Schedule {
-  std::string kind = "linear";   ///< constant, linear, cosine
+  std::string kind = "linear";  ///< constant, linear, cosine
   double peak = 1e-3;
   std::int64_t warmup_steps = 0, total_steps = 1;
   double at(std::int64_t step) const;

@@ -1,0 +1,84 @@
+#include <fstream>
+
+#include "lora/base/error.h"
+#include "model/archive.h"
+#include "script_models.h"
+#include "support/catch.h"
+
+using namespace lora;
+using lora::test::ScriptModels;
+
+namespace {
+
+std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write(const std::filesystem::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+ExitCode code_of_loading(const std::filesystem::path& path) {
+  try {
+    load_archive(path);
+    return ExitCode::ok;
+  } catch (const Error& error) {
+    CHECK(std::string(error.what()).find(path.filename().string()) != std::string::npos);
+    CHECK(std::string(error.what()).find(".cpp:") == std::string::npos);
+    return error.code();
+  }
+}
+
+ModelInfo info_of(const std::string& json) { return parse_model_info({{"lora_meta.json", json}}, "m.pt"); }
+
+}  // namespace
+
+TEST_CASE("archive: missing, empty, foreign and truncated files are file errors") {
+  ScriptModels models;
+  const std::string good = bytes_of(models.transformer());
+  const auto path = models.folder() / "bad.pt";
+  CHECK(code_of_loading(models.folder() / "absent.pt") == ExitCode::file);
+  CHECK(code_of_loading(models.folder()) == ExitCode::file);
+  write(path, "");
+  CHECK(code_of_loading(path) == ExitCode::file);
+  write(path, "this is no archive");
+  CHECK(code_of_loading(path) == ExitCode::file);
+  for (const double share : {0.1, 0.5, 0.9, 0.999}) {
+    write(path, good.substr(0, static_cast<std::size_t>(share * static_cast<double>(good.size()))));
+    CHECK(code_of_loading(path) == ExitCode::file);
+  }
+}
+
+TEST_CASE("archive: metadata fill the model's description") {
+  const ModelInfo info = info_of(R"({"format": "lora-model", "version": 1, "task": "classification", "family": "bert",
+    "wrapper_prefix": "m", "vocab_size": 100, "context_length": 512, "pad": 0, "eos": null, "labels": ["no", "yes"],
+    "head_modules": ["classifier"], "methods": {"forward": {}}})");
+  CHECK(info.has_metadata);
+  CHECK(info.task == Task::classification);
+  CHECK(info.family == "bert");
+  CHECK(info.key_prefix == "m");
+  CHECK(info.context_length == 512);
+  CHECK(info.pad == 0);
+  CHECK_FALSE(info.eos.has_value());
+  CHECK(info.labels == std::vector<std::string>{"no", "yes"});
+  CHECK(info.methods == std::vector<std::string>{"forward"});
+}
+
+TEST_CASE("archive: malformed metadata are file errors") {
+  for (const char* bad : {"[]", "{", R"({"format": "other"})", R"({"format": "lora-model", "version": 2})",
+                          R"({"format": "lora-model", "task": "dance"})", R"({"format": "lora-model", "pad": "zero"})"}) {
+    INFO(bad);
+    try {
+      info_of(bad);
+      FAIL("accepted");
+    } catch (const Error& error) {
+      CHECK(error.code() == ExitCode::file);
+    }
+  }
+}
+
+TEST_CASE("archive: LibTorch's messages lose their traces") {
+  CHECK(short_torch_message("The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript, "
+                            "serialized code (most recent call last):\n  File \"x.py\", line 3\nRuntimeError: index out of "
+                            "range\n") == "index out of range");
+  CHECK(short_torch_message("bad thing\nException raised from here.cpp:3") == "bad thing");
+}

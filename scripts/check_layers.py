@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Checks that each layer of src/ builds on the layers below it only, and keeps third-party code where it belongs.
+
+Usage: scripts/check_layers.py [PROJECT]
+
+The order of the layers is that of the `foreach(layer ...)` in CMakeLists.txt. Prints "FILE:LINE: what is wrong" for
+each violation; the exit code is then 1.
+"""
+import re
+import sys
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+TORCH = ("torch/", "ATen/", "c10/", "caffe2/")
+WITHOUT_TORCH = ("base", "config", "tokenizer")
+# What public headers keep to themselves: whoever includes them needs LibTorch alone.
+PRIVATE = ("CLI/", "nlohmann/", "spdlog/", "fmt/", "sentencepiece")
+# Headers that one layer alone may include: (layer, prefixes, reason).
+CONFINED = (
+    ("model", ("torch/csrc/jit/", "torch/script.h", "torch/jit.h"), "the TorchScript interpreter stays behind the model layer"),
+    ("base", ("spdlog/", "fmt/"), "torch ships another fmt: log through lora/base/log.h"),
+)
+FORBIDDEN = {"torch/torch.h": "takes 20 s to compile: include single ATen headers"}
+SINGLE_FILE = "CLI/"   # 10 s to compile
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+LAYER_CALL = re.compile(r"lora_layer\(\s*(\w+)([^)]*)\)")
+
+
+class Violation(NamedTuple):
+    file: Path
+    line: int
+    what: str
+
+
+class Include(NamedTuple):
+    file: Path
+    line: int
+    header: str
+    quoted: bool
+    layer: str       # of the including file
+    public: bool     # the including file is a public header
+
+    def violation(self, what: str) -> Violation:
+        return Violation(self.file, self.line, f'includes "{self.header}": {what}')
+
+
+def layer_order(project: Path) -> list[str]:
+    """The layers, lowest first."""
+    text = (project / "CMakeLists.txt").read_text()
+    found = re.search(r"foreach\(layer ([\w\s]+)\)", text)
+    if not found:
+        sys.exit(f"{project}/CMakeLists.txt: no foreach(layer ...) that lists the layers")
+    return found.group(1).split()
+
+
+def source_files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.suffix in (".h", ".cpp", ".cu"))
+
+
+def includes(project: Path, layer: str) -> Iterator[Include]:
+    for folder, public in ((project / "src" / layer, False), (project / "include/lora" / layer, True)):
+        for path in source_files(folder):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                if match := INCLUDE.match(line):
+                    quoted = match.group(1) == '"'
+                    yield Include(path.relative_to(project), number, match.group(2), quoted, layer, public)
+
+
+def target_layer(include: Include, layers: list[str]) -> str | None:
+    """The layer that a header of this project belongs to; None for headers of others."""
+    parts = include.header.split("/")
+    if parts[0] == "lora" and len(parts) > 2 and parts[1] in layers:
+        return parts[1]
+    return parts[0] if include.quoted and len(parts) > 1 and parts[0] in layers else None
+
+
+def check_own_header(include: Include, target: str, layers: list[str]) -> Iterator[Violation]:
+    if layers.index(target) > layers.index(include.layer):
+        yield include.violation(f"{include.layer} may not build on {target}, which is a layer above it")
+    if include.public and not include.header.startswith("lora/"):
+        yield include.violation("a public header may include public headers only")
+
+
+def check_foreign_header(include: Include) -> Iterator[Violation]:
+    header = include.header
+    if include.quoted:
+        yield include.violation("no header of a layer; write LAYER/FILE.h or lora/LAYER/FILE.h")
+    if header.startswith(TORCH) and include.layer in WITHOUT_TORCH:
+        yield include.violation(f"no torch in {include.layer}")
+    if header.startswith(PRIVATE) and include.public:
+        yield include.violation("public headers show no third-party library but torch")
+    if header in FORBIDDEN:
+        yield include.violation(FORBIDDEN[header])
+    for layer, prefixes, reason in CONFINED:
+        if header.startswith(prefixes) and (include.layer != layer or include.public):
+            yield include.violation(f"only src/{layer} may ({reason})")
+
+
+def check_include(include: Include, layers: list[str]) -> Iterator[Violation]:
+    target = target_layer(include, layers)
+    return check_own_header(include, target, layers) if target else check_foreign_header(include)
+
+
+def check_single_file(found: list[Include]) -> Iterator[Violation]:
+    users = [include for include in found if include.header.startswith(SINGLE_FILE)]
+    for include in users[1:]:
+        if include.file != users[0].file:
+            yield include.violation(f"only one file may, and {users[0].file} does")
+
+
+class Declaration(NamedTuple):
+    line: int
+    depends: list[str]
+    torch: bool
+
+
+def declaration(project: Path, layer: str) -> Declaration | None:
+    """What lora_layer(LAYER ...) says; None without such a call."""
+    path = project / "src" / layer / "CMakeLists.txt"
+    text = re.sub("#.*", "", path.read_text()) if path.exists() else ""
+    for call in LAYER_CALL.finditer(text):
+        if call.group(1) == layer:
+            depends = re.search(r"\bDEPENDS\s+((?:[a-z_0-9]+\s*)*)", call.group(2))
+            line = text.count("\n", 0, call.start()) + 1
+            return Declaration(line, depends.group(1).split() if depends else [], "TORCH" in call.group(2).split())
+    return None
+
+
+def check_cmake(project: Path, layer: str, used: set[str], layers: list[str]) -> Iterator[Violation]:
+    declared = declaration(project, layer)
+    if declared is None:
+        return
+    wrong = []
+    for name in declared.depends:
+        if name not in layers[: layers.index(layer)]:
+            wrong.append(f"DEPENDS {name}: not a layer below {layer}")
+    for name in sorted(used - set(declared.depends) - set(layers[layers.index(layer):])):
+        wrong.append(f"DEPENDS lacks {name}, whose headers {layer} includes")
+    if declared.torch and layer in WITHOUT_TORCH:
+        wrong.append(f"TORCH: no torch in {layer}")
+    for what in wrong:
+        yield Violation(Path("src") / layer / "CMakeLists.txt", declared.line, what)
+
+
+def check(project: Path) -> tuple[list[Violation], int]:
+    """All violations, and the number of includes looked at."""
+    layers = layer_order(project)
+    found = {layer: list(includes(project, layer)) for layer in layers}
+    everything = [include for group in found.values() for include in group]
+    violations = [each for include in everything for each in check_include(include, layers)]
+    violations += check_single_file(everything)
+    for layer, group in found.items():
+        used = {target_layer(include, layers) for include in group} - {None}
+        violations += check_cmake(project, layer, used, layers)
+    for path in sorted((project / "src").iterdir()):
+        if path.is_dir() and path.name not in layers:
+            violations.append(Violation(path.relative_to(project), 0, "a folder of src/ that is no layer"))
+    return violations, len(everything)
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) > 1 or (arguments and arguments[0].startswith("-")):
+        print(__doc__)
+        return 0 if arguments[0] in ("-h", "--help") else 2
+    project = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent
+    violations, count = check(project)
+    for violation in violations:
+        print(f"{violation.file}:{violation.line}: {violation.what}")
+    print(f"{len(violations)} layer violations in {count} includes", file=sys.stderr)
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

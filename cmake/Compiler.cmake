@@ -1,4 +1,8 @@
 # Compiler flags and ccache.
+
+# Programs and libraries share one precompiled header, so they must agree on position independence.
+set(CMAKE_CXX_COMPILE_OPTIONS_PIE ${CMAKE_CXX_COMPILE_OPTIONS_PIC})
+
 add_library(lora_warnings INTERFACE)
 target_compile_options(lora_warnings INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter)
 

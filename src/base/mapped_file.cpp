@@ -1,0 +1,29 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/file_descriptor.h"
+#include "lora/base/files.h"
+
+namespace lora {
+
+MappedFile::MappedFile(const std::filesystem::path& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat info{};
+  if (!file.is_open() || ::fstat(file.get(), &info) != 0) throw_errno("read", path);
+  if (!S_ISREG(info.st_mode)) {
+    throw Error(ExitCode::io, cat("cannot read \"", path.string(), "\": it is ",
+                                  S_ISDIR(info.st_mode) ? "a folder" : "no regular file"));
+  }
+  size_ = static_cast<std::size_t>(info.st_size);
+  if (size_ == 0) return;
+  void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (data == MAP_FAILED) throw_errno("map", path);
+  data_ = static_cast<const char*>(data);
+}
+
+MappedFile::~MappedFile() {
+  if (data_) ::munmap(const_cast<char*>(data_), size_);
+}
+
+}  // namespace lora

@@ -1,0 +1,60 @@
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "lora/base/process.h"
+
+namespace lora {
+namespace {
+
+/// "VmHWM:   1234 kB" of a /proc file, in bytes; 0 if absent.
+std::uint64_t proc_bytes(const char* file, const std::string& key) {
+  std::ifstream lines(file);
+  std::string line;
+  while (std::getline(lines, line)) {
+    if (!line.starts_with(key + ":")) continue;
+    std::uint64_t kibibytes = 0;
+    std::istringstream(line.substr(key.size() + 1)) >> kibibytes;
+    return kibibytes * 1024;
+  }
+  return 0;
+}
+
+/// A number in a file of its own; `otherwise` if absent or "max".
+std::uint64_t number_in(const char* file, std::uint64_t otherwise) {
+  std::uint64_t value = 0;
+  std::ifstream in(file);
+  return in >> value ? value : otherwise;
+}
+
+/// What the memory control group of this process still gives, as a container sees it (version 2, then 1).
+std::uint64_t left_in_control_group() {
+  constexpr std::uint64_t kNone = UINT64_MAX;
+  const std::pair<const char*, const char*> places[] = {
+      {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+      {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}};
+  for (const auto& [limit_file, usage_file] : places) {
+    const std::uint64_t limit = number_in(limit_file, kNone), usage = number_in(usage_file, 0);
+    if (limit != kNone) return limit > usage ? limit - usage : 0;
+  }
+  return kNone;
+}
+
+}  // namespace
+
+std::uint64_t resident_bytes() { return proc_bytes("/proc/self/status", "VmRSS"); }
+std::uint64_t peak_resident_bytes() { return proc_bytes("/proc/self/status", "VmHWM"); }
+
+bool reset_peak_resident() {
+  std::ofstream out("/proc/self/clear_refs");
+  out << 5 << std::flush;
+  return static_cast<bool>(out);
+}
+
+std::uint64_t available_bytes() {
+  const std::uint64_t machine = proc_bytes("/proc/meminfo", "MemAvailable");
+  return machine == 0 ? 0 : std::min(machine, left_in_control_group());
+}
+
+}  // namespace lora

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Checks that each layer of src/ builds on the layers below it only, and keeps third-party code where it belongs.
+"""Checks that each layer of src/ builds on lower layers only, and keeps third-party code where it belongs.
 
 Usage: scripts/check_layers.py [PROJECT]
 
-The order of the layers is that of the `foreach(layer ...)` in CMakeLists.txt. Prints "FILE:LINE: what is wrong" for
-each violation; the exit code is then 1.
+The order of the layers is that of the `foreach(layer ...)` in CMakeLists.txt. Prints "FILE:LINE: what is
+wrong" for each violation; the exit code is then 1.
 """
 import re
 import sys
@@ -17,7 +17,7 @@ WITHOUT_TORCH = ("base", "config", "tokenizer")
 PRIVATE = ("CLI/", "nlohmann/", "spdlog/", "fmt/", "sentencepiece")
 # Headers that one layer alone may include: (layer, prefixes, reason).
 CONFINED = (
-    ("model", ("torch/csrc/jit/", "torch/script.h", "torch/jit.h"), "the TorchScript interpreter stays behind the model layer"),
+    ("model", ("torch/csrc/jit/", "torch/script.h", "torch/jit.h"), "other layers know no TorchScript"),
     ("base", ("spdlog/", "fmt/"), "torch ships another fmt: log through lora/base/log.h"),
 )
 FORBIDDEN = {"torch/torch.h": "takes 20 s to compile: include single ATen headers"}
@@ -123,7 +123,8 @@ def declaration(project: Path, layer: str) -> Declaration | None:
         if call.group(1) == layer:
             depends = re.search(r"\bDEPENDS\s+((?:[a-z_0-9]+\s*)*)", call.group(2))
             line = text.count("\n", 0, call.start()) + 1
-            return Declaration(line, depends.group(1).split() if depends else [], "TORCH" in call.group(2).split())
+            names = depends.group(1).split() if depends else []
+            return Declaration(line, names, "TORCH" in call.group(2).split())
     return None
 
 

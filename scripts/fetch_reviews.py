@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Fetches rated movie review sentences and writes them as prompt/completion rows with train, valid and test splits.
+"""Fetches rated movie review sentences and writes them as prompt/completion rows: train, valid and test.
 
-The sentences are those of Hutto and Gilbert, "VADER" (ICWSM 2014): from reviews on rotten.tomatoes.com (Pang and Lee
-2004), each rated from -4 to 4 by 20 people. They are in the PyPI source package vaderSentiment (MIT licence). A row is
-{"prompt": "Review: TEXT\\nSentiment:", "completion": " positive" or " negative"}. Sentences rated nearly neutral,
-|score| < 0.5, are left out.
+The sentences are those of Hutto and Gilbert, "VADER" (ICWSM 2014): from reviews on rotten.tomatoes.com (Pang
+and Lee 2004), each rated from -4 to 4 by 20 people. They are in the PyPI source package vaderSentiment (MIT
+licence). A row is {"prompt": "Review: TEXT\\nSentiment:", "completion": " positive" or " negative"}. Sentences
+rated nearly neutral, |score| < 0.5, are left out.
 """
 import argparse
 import io
@@ -32,7 +32,7 @@ SOURCE = """Movie review sentences with sentiment, made by scripts/fetch_reviews
 Source: {table}
         in {archive}
         of the PyPI source package {requirement} (sha256 {sha256}).
-        {sentences} sentences of movie reviews on rotten.tomatoes.com (Pang and Lee 2004), rated by 20 people each.
+        {sentences} sentences of movie reviews on rotten.tomatoes.com (Pang and Lee 2004), rated by 20 people.
 Cite:   C.J. Hutto and E. Gilbert (2014). VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
         Social Media Text. ICWSM-14.
 Rows:   {rows}
@@ -57,7 +57,7 @@ def read_member(archive: bytes, name: str) -> bytes:
 
 def expect_count(found: int, expected: int, what: str) -> None:
     if found != expected:
-        raise FetchError(f"{TABLE}: {found} {what}, expected {expected}: the file is not the one this script was made for")
+        raise FetchError(f"{TABLE}: {found} {what}, expected {expected}: it is another file than expected")
 
 
 def parse_table(table: str) -> list[Sentence]:
@@ -107,8 +107,8 @@ def fetch(out: Path) -> list[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("data/reviews"), help="folder to write (default: %(default)s)")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("data/reviews"), help="default: %(default)s")
     out = parser.parse_args().out
     stamp = Stamp(out / ".done", [Path(__file__), SHA256])
     if stamp.is_current():

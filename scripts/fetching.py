@@ -1,4 +1,4 @@
-"""What the scripts that fetch and make files share: package downloads, atomic files, finished steps that are skipped."""
+"""What scripts that make files share: package downloads, atomic files, finished steps that are skipped."""
 import hashlib
 import json
 import os
@@ -37,8 +37,8 @@ def download(requirement: str, digest: str, folder: Path, *options: str) -> Path
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as pinned:
         pinned.write(f"{requirement} --hash=sha256:{digest}\n")
         pinned.flush()
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-                   "--dest", str(folder), "--require-hashes", "-r", pinned.name, *options]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+                   "--no-deps", "--dest", str(folder), "--require-hashes", "-r", pinned.name, *options]
         result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         raise FetchError(f"pip cannot download {requirement}:\n{result.stderr.strip()}\n"

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 
 def folder(variable, default, missing):
-    """The folder named by an environment variable, or the usual one; skips the test with a reason if it is not there."""
+    """The folder named by an environment variable, or the usual one; skips with a reason if it is not there."""
     path = Path(os.environ.get(variable) or default)
     if not path.is_dir():
         pytest.skip(f"{missing} ({variable}={path} is no folder)")
@@ -26,13 +26,13 @@ def root():
 @pytest.fixture(scope="session")
 def fixtures():
     """Tiny models and data files of tests/fixtures/make_fixtures.py."""
-    return folder("LORA_FIXTURES", ROOT / "build/release/fixtures", "run tests/fixtures/make_fixtures.py first")
+    return folder("LORA_FIXTURES", ROOT / "build/release/fixtures", "run tests/fixtures/make_fixtures.py")
 
 
 @pytest.fixture(scope="session")
 def models():
     """Real models of scripts/fetch_model.py."""
-    return folder("LORA_MODELS", ROOT / "models", "run scripts/fetch_model.py first")
+    return folder("LORA_MODELS", ROOT / "models", "run scripts/fetch_model.py")
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,8 @@ def run():
         command = [str(binaries / name), *map(str, options)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **keywords.pop("env", {})}
         result = subprocess.run(command, capture_output=True, text=True, env=environment, **keywords)
-        assert result.returncode == code, f"{' '.join(command)}\nexit code {result.returncode}\n{result.stderr}"
+        said = f"{' '.join(command)}\nexit code {result.returncode}\n{result.stderr}"
+        assert result.returncode == code, said
         return result
 
     return run_program

@@ -1,5 +1,4 @@
-"""scripts/fetch_reviews.py without the network: splits, rows, refusals; and that finished work is skipped and seen
-to be damaged."""
+"""scripts/fetch_reviews.py without the network: splits, rows, refusals, skipping of finished work."""
 import json
 
 import fetch_reviews

@@ -1,0 +1,170 @@
+#include "train/loop.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/json.h"
+#include "lora/base/error.h"
+#include "lora/base/log.h"
+#include "lora/base/process.h"
+#include "lora/base/text.h"
+#include "lora/eval/evaluate.h"
+
+namespace lora {
+namespace {
+
+constexpr int kMostBadInARow = 3;
+/// Rows named in a divergence message.
+constexpr std::size_t kNamedRows = 20;
+
+std::string rows_of(const Session& session, const Update& update) {
+  std::vector<std::string> lines;
+  for (const auto& rows : update.micro_batches) {
+    for (std::size_t row : rows) lines.push_back(std::to_string(session.rows.rows[row].line));
+  }
+  const bool more = lines.size() > kNamedRows;
+  if (more) lines.resize(kNamedRows);
+  return join(lines, ", ") + (more ? ", ..." : "");
+}
+
+}  // namespace
+
+Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder& run)
+    : session_(session), plan_(plan), sampler_(sampler), trainee_(trainee), run_(run),
+      progress_(stderr_is_terminal()) {}
+
+Outcome Loop::run() {
+  start_ = monotonic_seconds();
+  const std::int64_t period = session_.config.eval_every.value_or(plan_.updates_per_epoch);
+  for (std::int64_t number = 0; number < plan_.total_updates; ++number) {
+    update(number);
+    outcome_.updates = number + 1;
+    const bool last = outcome_.updates == plan_.total_updates;
+    if (!last && outcome_.updates % period != 0) continue;
+    if (!validate(outcome_.updates, last)) break;
+  }
+  outcome_.seconds = monotonic_seconds() - start_;
+  return outcome_;
+}
+
+void Loop::update(std::int64_t number) {
+  const StepResult result =
+      run_step(session_, trainee_, sampler_.update(number), plan_.schedule.at(number));
+  outcome_.tokens += result.tokens;
+  result.finite ? accept(result, number) : reject(result, number);
+}
+
+void Loop::accept(const StepResult& result, std::int64_t number) {
+  bad_in_a_row_ = 0;
+  if (number == 0) check_gradients(result);
+  outcome_.final_train_loss = result.loss();
+  interval_loss_ += result.loss_sum;
+  interval_labelled_ += result.labelled;
+  const std::int64_t step = number + 1;
+  if (step % session_.config.log_every == 0 || step == plan_.total_updates) log_metrics(result, number);
+  const double seconds = monotonic_seconds() - start_;
+  progress_.show({step, plan_.total_updates, result.loss(),
+                  session_.classification() ? "nats/row" : "nats/token",
+                  static_cast<double>(outcome_.tokens) / seconds, peak_resident_bytes(), seconds});
+}
+
+void Loop::reject(const StepResult& result, std::int64_t number) {
+  ++outcome_.skipped;
+  const std::string what = std::isfinite(result.loss_sum) ? cat("gradient norm ", result.gradient_norm)
+                                                          : cat("loss ", result.loss());
+  const std::string rows = rows_of(session_, sampler_.update(number));
+  progress_.note(cat("step ", number + 1, ": ", what, ", update skipped; rows at lines ", rows));
+  run_.append_metrics(Json({{"step", number + 1}, {"skipped", what}}).dump());
+  if (++bad_in_a_row_ < kMostBadInARow) return;
+  throw Error(ExitCode::diverged,
+              cat("training diverged: ", kMostBadInARow, " updates in a row up to step ", number + 1, " had no finite ",
+                  "loss or gradient (", what, "); rows of the last at lines ", rows, " of ",
+                  session_.config.data.path),
+              cat("lower --learning-rate (now ", plan_.schedule.peak, "); ",
+                  outcome_.saved_step ? cat("the files of step ", outcome_.saved_step, " are kept in ",
+                                            run_.path().string())
+                                      : "nothing was saved before"));
+}
+
+void Loop::check_gradients(const StepResult& result) const {
+  // One token attends to itself alone: queries and keys then have no gradient, rightly.
+  if (result.longest < 2 || result.labelled == 0) return;
+  const auto names = trainee_.without_gradient();
+  if (names.empty()) return;
+  throw Error(ExitCode::diverged,
+              cat(names.size(), " targets got no gradient in the first update: ", join(names, ", ")),
+              "the loss does not depend on them: leave them out with --exclude");
+}
+
+void Loop::log_metrics(const StepResult& result, std::int64_t number) {
+  const double seconds = monotonic_seconds() - start_;
+  const auto step = static_cast<double>(number + 1);
+  run_.append_metrics(Json({{"step", number + 1},
+                            {"epoch", step / static_cast<double>(plan_.updates_per_epoch)},
+                            {"loss", interval_loss_ / static_cast<double>(std::max<std::int64_t>(1, interval_labelled_))},
+                            {"learning_rate", plan_.schedule.at(number)},
+                            {"gradient_norm", result.gradient_norm},
+                            {"tokens", outcome_.tokens},
+                            {"seconds", seconds},
+                            {"tokens_per_second", static_cast<double>(outcome_.tokens) / seconds},
+                            {"peak_bytes", peak_resident_bytes()}})
+                          .dump());
+  interval_loss_ = 0;
+  interval_labelled_ = 0;
+}
+
+Validation Loop::measure(std::int64_t step) const {
+  const LoadedModel& model = session_.model;
+  const Quality quality =
+      evaluate_loss(trainee_.executable(), session_.valid.rows, model.program.info().task, model.pad_id(),
+                    session_.config.batch_tokens, model.program.device());
+  Validation validation{step, quality.loss, quality.accuracy};
+  if (!session_.words.empty()) {
+    validation.accuracy = label_word_accuracy(trainee_.executable(), *session_.valid_data, session_.words,
+                                              *model.tokenizer, session_.encoding, model.pad_id(),
+                                              session_.config.batch_tokens, model.program.device());
+  }
+  return validation;
+}
+
+bool Loop::validate(std::int64_t step, bool last) {
+  if (!session_.valid_data) {
+    keep(step, std::nullopt, last);
+    return true;
+  }
+  const double start = monotonic_seconds();
+  const Validation validation = measure(step);
+  const bool better = std::isfinite(validation.loss) && (!outcome_.best || validation.loss < outcome_.best->loss);
+  Json line = {{"step", step}, {"valid_loss", validation.loss}};
+  if (validation.accuracy) line["valid_accuracy"] = *validation.accuracy;
+  line["best"] = better;
+  line["seconds"] = monotonic_seconds() - start_;
+  run_.append_metrics(line.dump());
+  progress_.note(cat("step ", step, "  valid loss ", fixed(validation.loss, 4),
+                     validation.accuracy ? "  accuracy " + fixed(*validation.accuracy, 3) : "",
+                     better ? "  best so far" : "", "  (", human_seconds(monotonic_seconds() - start), ")"));
+  if (better) {
+    keep(step, validation, last);
+    worse_in_a_row_ = 0;
+    return true;
+  }
+  ++worse_in_a_row_;
+  outcome_.stopped_early = session_.config.patience > 0 && worse_in_a_row_ >= session_.config.patience;
+  return !outcome_.stopped_early;
+}
+
+void Loop::keep(std::int64_t step, const std::optional<Validation>& validation, bool last) {
+  try {
+    outcome_.checkpoint_bytes =
+        trainee_.save(run_.adapter(), run_.model(), provenance(session_, step),
+                      model_card(session_, plan_, step, outcome_.final_train_loss, validation));
+    outcome_.saved_step = step;
+    if (validation) outcome_.best = validation;
+  } catch (const Error& error) {
+    // The disk may have room again at the next validation; at the end there is none.
+    if (last || error.code() != ExitCode::io) throw;
+    log_warn("train", "step ", step, " is not saved, training goes on: ", error.what());
+  }
+}
+
+}  // namespace lora

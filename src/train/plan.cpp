@@ -1,0 +1,181 @@
+#include "train/plan.h"
+
+#include <algorithm>
+#include <set>
+
+#include "eval/variant.h"
+#include "lora/base/process.h"
+#include "lora/base/text.h"
+
+namespace lora {
+namespace {
+
+/// "a.3.b" -> "a.*.b": the first whole segment of digits, which is the layer.
+std::string without_layer(const std::string& name, int layer) {
+  if (layer < 0) return name;
+  std::vector<std::string> segments = split(name, '.');
+  const auto found = std::find(segments.begin(), segments.end(), std::to_string(layer));
+  if (found != segments.end()) *found = "*";
+  return join(segments, ".");
+}
+
+std::string percent(double share, int digits) { return fixed(share * 100, digits) + " %"; }
+
+Schedule make_schedule(const TrainConfig& config, std::int64_t hidden_size, std::int64_t total_updates) {
+  const double peak = config.learning_rate.value_or(default_learning_rate(hidden_size, config.method == "full"));
+  return {config.schedule, peak, warmup_updates(config.warmup, total_updates), total_updates};
+}
+
+void describe_method(Plan& plan, const Session& session, const Trainee& trainee) {
+  const TrainConfig& config = session.config;
+  plan.method = config.method;
+  if (!trainee.is_full()) plan.method += cat(", rank ", config.rank, ", alpha ", config.alpha);
+  if (!trainee.is_full() && config.dropout > 0) plan.method += cat(", dropout ", config.dropout);
+  std::vector<Target> targets;
+  for (const AdaptedTarget& adapted : trainee.adapter().targets) targets.push_back(adapted.target);
+  plan.targets = group_targets(targets);
+  for (const auto& [path, value] : trainee.adapter().saved_weights) plan.saved_modules.push_back(path);
+  plan.total_parameters = parameter_count(session.model.program);
+  plan.trainable_parameters = trainee.parameter_count();
+}
+
+void describe_data(Plan& plan, const Session& session, const Sampler& sampler) {
+  plan.data_summary = cat(session.config.data.path, ": ", session.rows.report.summary());
+  if (session.valid_data) plan.valid_summary = cat(session.config.valid, ": ", session.valid.report.summary());
+  plan.rows = session.rows.report.rows;
+  plan.tokens = session.rows.report.tokens;
+  plan.labelled = session.rows.report.labelled;
+  plan.valid_rows = static_cast<std::int64_t>(session.valid.rows.size());
+  plan.overlap = count_overlap(session.rows.rows, session.valid.rows);
+  plan.padding_share = padding_share(session.rows.rows, sampler);
+}
+
+/// Both moments of AdamW are made at the first update.
+std::uint64_t moment_bytes(Trainee& trainee) { return 2 * trainee.optimizer().flat_values().nbytes(); }
+
+/// Seconds of all updates: padded positions at the speed of the measured pass.
+double estimate_seconds(const Plan& plan) {
+  const double positions = static_cast<double>(plan.tokens) / std::max(1e-9, 1 - plan.padding_share);
+  const double epochs = static_cast<double>(plan.total_updates) / static_cast<double>(plan.updates_per_epoch);
+  return plan.largest.seconds / static_cast<double>(plan.largest.rows * plan.largest.time) * positions * epochs;
+}
+
+std::string targets_text(const Plan& plan) {
+  std::string text;
+  for (const TargetGroup& group : plan.targets) {
+    text += cat("targets   ", group.name, ": ", group.count);
+    if (!group.layers.empty()) text += cat(" (layers ", group.layers, ")");
+    text += "\n";
+  }
+  if (!plan.saved_modules.empty()) text += cat("whole     ", join(plan.saved_modules, ", "), "\n");
+  return text;
+}
+
+}  // namespace
+
+std::string number_ranges(const std::vector<int>& sorted) {
+  std::string text;
+  for (std::size_t begin = 0, end = 0; begin < sorted.size(); begin = end) {
+    end = begin + 1;
+    while (end < sorted.size() && sorted[end] == sorted[end - 1] + 1) ++end;
+    text += cat(text.empty() ? "" : ",", sorted[begin]);
+    if (end - begin > 1) text += cat("-", sorted[end - 1]);
+  }
+  return text;
+}
+
+std::vector<TargetGroup> group_targets(const std::vector<Target>& targets) {
+  std::vector<TargetGroup> groups;
+  std::vector<std::set<int>> layers;
+  for (const Target& target : targets) {
+    const std::string name = without_layer(target.name(), target.site->layer);
+    const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.name == name; });
+    const auto index = static_cast<std::size_t>(found - groups.begin());
+    if (found == groups.end()) {
+      groups.push_back({name, 0, {}});
+      layers.emplace_back();
+    }
+    ++groups[index].count;
+    if (target.site->layer >= 0) layers[index].insert(target.site->layer);
+  }
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    groups[i].layers = number_ranges({layers[i].begin(), layers[i].end()});
+  }
+  return groups;
+}
+
+Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler, bool exact) {
+  const TrainConfig& config = session.config;
+  Plan plan;
+  plan.model = config.model.path;
+  describe_method(plan, session, trainee);
+  describe_data(plan, session, sampler);
+  plan.batch_size = config.batch_size;
+  plan.updates_per_epoch = sampler.updates_per_epoch();
+  plan.total_updates = config.steps.value_or(config.epochs * plan.updates_per_epoch);
+  plan.schedule = make_schedule(config, session.model.program.info().hidden_size, plan.total_updates);
+  const std::uint64_t before = resident_bytes(), available = available_bytes();
+  const auto rows = largest_micro_batch(session, sampler);
+  plan.largest = exact ? measure_pass(session, trainee, rows, true) : estimate_pass(session, trainee, rows);
+  plan.peak_bytes = std::max(peak_resident_bytes(), before + moment_bytes(trainee) + plan.largest.peak_bytes);
+  plan.available_bytes = available ? before + available : 0;
+  if (exact) plan.seconds = estimate_seconds(plan);
+  return plan;
+}
+
+std::string plan_text(const Plan& plan) {
+  const double share = static_cast<double>(plan.trainable_parameters) / static_cast<double>(plan.total_parameters);
+  std::string text =
+      cat("model     ", plan.model, "  ", human_count(static_cast<std::uint64_t>(plan.total_parameters)),
+          " parameters\n", "method    ", plan.method, ": ",
+          human_count(static_cast<std::uint64_t>(plan.trainable_parameters)), " trainable (",
+          percent(share, share < 0.01 ? 3 : 1), ")\n", targets_text(plan), "data      ", plan.data_summary, "\n");
+  if (!plan.valid_summary.empty()) text += cat("valid     ", plan.valid_summary, "\n");
+  if (plan.overlap > 0) text += cat("overlap   ", plan.overlap, " validation rows also occur in training\n");
+  text += cat("updates   ", plan.total_updates, " of ", plan.batch_size, " rows, ", plan.updates_per_epoch,
+              " per epoch, padding ", percent(plan.padding_share, 1), "\n", "rate      ", plan.schedule.peak, " ",
+              plan.schedule.kind, ", warm-up ", plan.schedule.warmup_steps, " updates\n", "memory    about ",
+              human_bytes(plan.peak_bytes), " at peak");
+  if (plan.available_bytes) text += cat(" (", human_bytes(plan.available_bytes), " available)");
+  text += cat("; largest micro-batch ", plan.largest.rows, " x ", plan.largest.time, " tokens\n");
+  if (plan.seconds > 0) {
+    text += cat("time      about ", human_seconds(plan.seconds), "; ", fixed(plan.largest.seconds, 2),
+                " s for the largest micro-batch\n");
+  }
+  return text;
+}
+
+Json plan_json(const Plan& plan) {
+  Json targets = Json::array();
+  for (const TargetGroup& group : plan.targets) {
+    targets.push_back({{"name", group.name}, {"count", group.count}, {"layers", group.layers}});
+  }
+  return {{"model", plan.model},
+          {"method", plan.method},
+          {"targets", targets},
+          {"saved_modules", plan.saved_modules},
+          {"total_parameters", plan.total_parameters},
+          {"trainable_parameters", plan.trainable_parameters},
+          {"rows", plan.rows},
+          {"tokens", plan.tokens},
+          {"labelled", plan.labelled},
+          {"valid_rows", plan.valid_rows},
+          {"overlap", plan.overlap},
+          {"padding_share", plan.padding_share},
+          {"batch_size", plan.batch_size},
+          {"updates_per_epoch", plan.updates_per_epoch},
+          {"total_updates", plan.total_updates},
+          {"schedule", plan.schedule.kind},
+          {"learning_rate", plan.schedule.peak},
+          {"warmup_updates", plan.schedule.warmup_steps},
+          {"largest_micro_batch",
+           {{"rows", plan.largest.rows},
+            {"tokens", plan.largest.time},
+            {"seconds", plan.largest.seconds},
+            {"peak_tensor_bytes", plan.largest.peak_bytes}}},
+          {"peak_bytes", plan.peak_bytes},
+          {"available_bytes", plan.available_bytes},
+          {"seconds", plan.seconds > 0 ? Json(plan.seconds) : Json()}};
+}
+
+}  // namespace lora

@@ -1,0 +1,52 @@
+#include "train/session.h"
+
+#include <string_view>
+#include <unordered_set>
+
+#include "lora/base/log.h"
+#include "lora/eval/evaluate.h"
+
+namespace lora {
+namespace {
+
+/// Accuracy during training looks at so many validation rows at most: it runs as often as the loss.
+constexpr std::size_t kMostAccuracyRows = 512;
+
+std::string_view bytes_of(const EncodedRow& row) {
+  return {reinterpret_cast<const char*>(row.ids.data()), row.ids.size() * sizeof(row.ids[0])};
+}
+
+DataSet read_logged(const std::string& path, const DataConfig& config) {
+  DataSet data = read_data(path, read_options(config));
+  if (data.skipped_bad) log_warn("data", path, ": ", data.skipped_bad, " malformed rows skipped");
+  return data;
+}
+
+}  // namespace
+
+Session open_session(const TrainConfig& config) {
+  const int threads = use_threads(config.model.threads);
+  DataSet data = read_logged(config.data.path, config.data);
+  std::optional<DataSet> valid_data;
+  if (!config.valid.empty()) valid_data = read_logged(config.valid, config.data);
+  Session session{config, threads, load_model(config.model, data), {}, std::move(data), {},
+                  std::move(valid_data), {}, {}};
+  session.encoding = session.model.encoding(config.data);
+  session.rows = encode(session.data, *session.model.tokenizer, session.encoding, threads);
+  if (!session.valid_data) return session;
+  DataSet& valid = *session.valid_data;
+  session.valid = encode(valid, *session.model.tokenizer, session.encoding, threads);
+  if (!session.classification()) session.words = find_label_words(session.data, {});
+  if (!session.words.empty() && valid.examples.size() > kMostAccuracyRows) valid.examples.resize(kMostAccuracyRows);
+  return session;
+}
+
+std::int64_t count_overlap(const std::vector<EncodedRow>& train, const std::vector<EncodedRow>& valid) {
+  std::unordered_set<std::string_view> seen;
+  for (const EncodedRow& row : train) seen.insert(bytes_of(row));
+  std::int64_t count = 0;
+  for (const EncodedRow& row : valid) count += seen.count(bytes_of(row)) ? 1 : 0;
+  return count;
+}
+
+}  // namespace lora

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/loaded_model.h"
+#include "lora/config/train_config.h"
+#include "lora/data/encode.h"
+#include "lora/data/example.h"
+
+namespace lora {
+
+/// What a training works on: the model and its rows.
+struct Session {
+  const TrainConfig& config;
+  int threads;
+  LoadedModel model;
+  EncodeOptions encoding;
+  DataSet data;
+  EncodedSet rows;
+  std::optional<DataSet> valid_data;
+  EncodedSet valid;                  ///< empty without validation data
+  std::vector<std::string> words;    ///< label words of the validation data; empty if they have none
+
+  bool classification() const { return model.program.info().task == Task::classification; }
+};
+
+/// Reads data first (a bad row costs no model loading), then the model, then encodes.
+Session open_session(const TrainConfig& config);
+
+/// Number of validation rows whose ids also occur in training.
+std::int64_t count_overlap(const std::vector<EncodedRow>& train, const std::vector<EncodedRow>& valid);
+
+}  // namespace lora

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "lora/data/batch.h"
+#include "train/session.h"
+#include "train/trainee.h"
+
+namespace lora {
+
+/// What one update did.
+struct StepResult {
+  double loss_sum = 0;            ///< nats, over all labelled positions
+  double gradient_norm = 0;       ///< of the mean loss, before clipping
+  std::int64_t tokens = 0;        ///< real ones, padding not counted
+  std::int64_t labelled = 0;
+  std::int64_t longest = 0;       ///< time of the longest micro-batch
+  bool finite = true;             ///< false: loss or gradient is NaN or Inf, and nothing was changed
+  double loss() const { return loss_sum / static_cast<double>(labelled > 0 ? labelled : 1); }
+};
+
+/// Adds the gradients of one micro-batch's summed loss; returns the sum. memory error if it does not fit.
+double accumulate(const Executable& executable, const Batch& batch, bool classification);
+
+/// One optimizer update of token-weighted accumulation: gradient = (sum over micro-batches of the gradient of the
+/// summed loss) / (labelled positions of the whole update), so that the split into micro-batches changes nothing.
+StepResult run_step(const Session& session, Trainee& trainee, const Update& update, double learning_rate);
+
+/// The micro-batch on the model's device.
+Batch micro_batch(const Session& session, const std::vector<std::size_t>& rows);
+
+}  // namespace lora

@@ -1,0 +1,123 @@
+#include "lora/train/train.h"
+
+#include <iostream>
+
+#include "base/json.h"
+#include "lora/base/error.h"
+#include "lora/base/log.h"
+#include "lora/base/process.h"
+#include "lora/base/text.h"
+#include "train/list_targets.h"
+#include "train/loop.h"
+#include "train/plan.h"
+#include "train/run_record.h"
+#include "train/session.h"
+#include "train/trainee.h"
+
+namespace lora {
+namespace {
+
+void require(const std::string& value, const char* flag, const char* what) {
+  if (!value.empty()) return;
+  throw Error(ExitCode::usage, cat("--", flag, " is missing: ", what),
+              "lora-train --model M.pt --data train.jsonl --out RUN; --help shows all options");
+}
+
+void check_options(const TrainConfig& config) {
+  require(config.model.path, "model", "the TorchScript file to fine-tune");
+  if (config.list_targets) return;
+  require(config.data.path, "data", "the rows to train on");
+  if (!config.dry_run) require(config.out, "out", "the run folder to write");
+  if (config.patience > 0) require(config.valid, "valid", "--patience needs validation rows");
+}
+
+SamplerOptions sampler_options(const TrainConfig& config) {
+  return {config.batch_size, config.batch_tokens, config.bucket, static_cast<std::uint64_t>(config.seed)};
+}
+
+void show_plan(const Plan& plan) {
+  for (const std::string& line : split(trim(plan_text(plan)), '\n')) log_info("plan", line);
+  if (plan.available_bytes && plan.peak_bytes > plan.available_bytes) {
+    log_warn("plan", "about ", human_bytes(plan.peak_bytes), " are needed and ", human_bytes(plan.available_bytes),
+             " are there; lower --batch-tokens or --max-length");
+  }
+}
+
+RunReport make_report(const Session& session, const Plan& plan, const Outcome& outcome) {
+  RunReport report;
+  report.method = session.config.method;
+  report.model_path = session.config.model.path;
+  report.base_fingerprint = session.model.program.fingerprint();
+  report.trainable_parameters = plan.trainable_parameters;
+  report.total_parameters = plan.total_parameters;
+  report.updates = outcome.updates;
+  report.tokens = outcome.tokens;
+  report.train_seconds = outcome.seconds;
+  report.tokens_per_second = static_cast<double>(outcome.tokens) / outcome.seconds;
+  report.peak_bytes = peak_resident_bytes();
+  if (outcome.best) report.best_valid_loss = outcome.best->loss;
+  report.best_step = outcome.saved_step;
+  report.final_train_loss = outcome.final_train_loss;
+  report.checkpoint_bytes = outcome.checkpoint_bytes;
+  report.cpu = cpu_name();
+  return report;
+}
+
+void print_outcome(const Outcome& outcome, const RunReport& report, const std::filesystem::path& written, bool json) {
+  if (json) {
+    std::cout << Json({{"saved", written.string()},
+                       {"step", outcome.saved_step},
+                       {"updates", outcome.updates},
+                       {"stopped_early", outcome.stopped_early},
+                       {"train_loss", report.final_train_loss},
+                       {"valid_loss", report.best_valid_loss ? Json(*report.best_valid_loss) : Json()},
+                       {"trainable_parameters", report.trainable_parameters},
+                       {"bytes", report.checkpoint_bytes},
+                       {"seconds", report.train_seconds},
+                       {"tokens_per_second", report.tokens_per_second},
+                       {"peak_bytes", report.peak_bytes}})
+                     .dump(2)
+              << "\n";
+    return;
+  }
+  std::cout << written.string() << "  (step " << outcome.saved_step << " of " << outcome.updates << ", "
+            << human_bytes(report.checkpoint_bytes);
+  if (outcome.best) std::cout << ", valid loss " << fixed(outcome.best->loss, 4);
+  std::cout << ")\n";
+}
+
+int run_training(const TrainConfig& config, const Session& session, const Plan& plan, const Sampler& sampler,
+                 Trainee& trainee, RunFolder& run) {
+  run.write_config(run_config_json(session, plan));
+  const Outcome outcome = Loop(session, plan, sampler, trainee, run).run();
+  const RunReport report = make_report(session, plan, outcome);
+  run.write_report(report);
+  log_info("train", outcome.updates, " updates in ", human_seconds(outcome.seconds), ", ",
+           fixed(report.tokens_per_second, 0), " tokens/s, peak ", human_bytes(report.peak_bytes),
+           outcome.stopped_early ? ", stopped early" : "",
+           outcome.skipped ? cat(", ", outcome.skipped, " updates skipped") : "");
+  print_outcome(outcome, report, trainee.is_full() ? run.model() : run.adapter(), config.json);
+  return 0;
+}
+
+}  // namespace
+
+int train(const TrainConfig& config) {
+  check_options(config);
+  if (config.list_targets) return list_targets(config);
+  // Locked and proved writable before anything slow.
+  std::optional<RunFolder> run;
+  if (!config.dry_run) run.emplace(config.out, config.overwrite);
+  Session session = open_session(config);
+  const Sampler sampler(session.rows.rows, sampler_options(config));
+  Trainee trainee(config, session.model.program);
+  const Plan plan = make_plan(session, trainee, sampler, config.dry_run);
+  if (config.dry_run) {
+    std::cout << (config.json ? plan_json(plan).dump(2) + "\n" : plan_text(plan));
+    return 0;
+  }
+  show_plan(plan);
+  return run_training(config, session, plan, sampler, trainee, *run);
+}
+
+}  // namespace lora

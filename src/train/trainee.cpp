@@ -1,0 +1,112 @@
+#include "train/trainee.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/json.h"
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+
+namespace lora {
+namespace {
+
+AdamWOptions optimizer_options(const TrainConfig& config) {
+  return {config.beta1, config.beta2, config.epsilon, config.weight_decay};
+}
+
+bool is_inside(const std::string& path, const std::string& module) {
+  return path == module || path.ends_with("." + module) || path.starts_with(module + ".") ||
+         path.find("." + module + ".") != std::string::npos;
+}
+
+/// A module that is trained whole needs no adapter beside it.
+std::vector<Target> outside(std::vector<Target> targets, const std::vector<std::string>& modules) {
+  std::erase_if(targets, [&](const Target& target) {
+    return std::any_of(modules.begin(), modules.end(),
+                       [&](const std::string& module) { return is_inside(target.site->path, module); });
+  });
+  return targets;
+}
+
+bool has_gradient(const at::Tensor& tensor) { return tensor.grad().defined() && tensor.grad().any().item<bool>(); }
+
+}  // namespace
+
+Trainee::Trainee(const TrainConfig& config, Program& program) : program_(program), full_(config.method == "full") {
+  full_ ? collect_weights() : create_adapter_for(config);
+  std::vector<at::Tensor*> tensors;
+  for (auto& [name, tensor] : adapter_.tensors()) tensors.push_back(tensor);
+  for (FullWeight& weight : weights_) tensors.push_back(&weight.value);
+  optimizer_ = std::make_unique<AdamW>(tensors, optimizer_options(config));
+  for (const auto& [path, value] : adapter_.saved_weights) program_.set_weight(path, value);
+  for (const FullWeight& weight : weights_) program_.set_weight(weight.path, weight.value);
+  executable_.emplace(program_.executable(make_hooks(adapter_, training_)));
+}
+
+void Trainee::create_adapter_for(const TrainConfig& config) {
+  std::vector<std::string> saved = config.modules_to_save;
+  if (saved.empty() && program_.info().task == Task::classification) saved = program_.info().head_modules;
+  const auto targets = resolve_targets(program_.sites(), {config.targets, config.exclude, config.layers});
+  const MethodConfig method{config.method, config.rank, config.alpha, config.dropout};
+  adapter_ = create_adapter(program_, outside(targets, saved), method, saved, static_cast<std::uint64_t>(config.seed));
+}
+
+void Trainee::collect_weights() {
+  program_.fingerprint();   // of the weights as loaded
+  for (const Weight& weight : program_.weights()) {
+    if (!weight.is_parameter || !weight.value.is_floating_point()) continue;
+    weights_.push_back({weight.path, weight.value.scalar_type(), weight.value});
+  }
+  if (weights_.empty()) {
+    throw Error(ExitCode::file, cat(program_.path().string(), ": no floating-point parameter to train"),
+                "export the model without freezing it");
+  }
+}
+
+std::int64_t Trainee::parameter_count() const {
+  if (!full_) return adapter_.parameter_count();
+  std::int64_t count = 0;
+  for (const FullWeight& weight : weights_) count += weight.value.numel();
+  return count;
+}
+
+std::vector<std::string> Trainee::without_gradient() const {
+  std::vector<std::string> names;
+  for (const AdaptedTarget& adapted : adapter_.targets) {
+    const bool any = std::any_of(adapted.tensors.begin(), adapted.tensors.end(),
+                                 [](const auto& entry) { return has_gradient(entry.second); });
+    if (!any) names.push_back(adapted.target.name());
+  }
+  return names;
+}
+
+std::uint64_t Trainee::save(const std::filesystem::path& adapter_folder, const std::filesystem::path& model_file,
+                            const AdapterProvenance& provenance, const std::string& card) const {
+  const at::NoGradGuard no_grad;
+  if (full_) {
+    write_model(model_file, provenance);
+    return std::filesystem::file_size(model_file);
+  }
+  write_adapter_folder(adapter_folder, program_, adapter_, provenance, card);
+  return std::filesystem::file_size(adapter_folder / "adapter_model.safetensors");
+}
+
+void Trainee::write_model(const std::filesystem::path& file, const AdapterProvenance& provenance) const {
+  std::map<std::string, at::Tensor> values;
+  for (const FullWeight& weight : weights_) {
+    const at::Tensor value = weight.value.detach().to(weight.dtype);
+    values[weight.path] = value;
+    for (const std::string& alias : program_.weight(weight.path).aliases) values[alias] = value;
+  }
+  Json facts = {{"kind", "full fine-tuning"},
+                {"base", provenance.base_name},
+                {"base_fingerprint", provenance.base_fingerprint},
+                {"tokenizer_hash", provenance.tokenizer_hash}};
+  for (const auto& [key, value] : provenance.facts) facts[key] = value;
+  save_model(program_.path(), file, values, facts.dump());
+}
+
+}  // namespace lora

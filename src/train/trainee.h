@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lora/adapter/adapter.h"
+#include "lora/checkpoint/adapter_folder.h"
+#include "lora/config/train_config.h"
+#include "lora/model/program.h"
+#include "lora/train/optimizer.h"
+
+namespace lora {
+
+/// What a training changes: an adapter on a frozen program, or every floating-point parameter of it. The trained
+/// tensors live in the optimizer's flat buffer and in no second place.
+class Trainee {
+ public:
+  /// Chooses targets and creates the adapter. `program` must outlive the trainee.
+  Trainee(const TrainConfig& config, Program& program);
+  Trainee(const Trainee&) = delete;
+  Trainee& operator=(const Trainee&) = delete;
+
+  const Executable& executable() const { return *executable_; }
+  AdamW& optimizer() { return *optimizer_; }
+  bool is_full() const { return full_; }
+  const Adapter& adapter() const { return adapter_; }
+  std::int64_t parameter_count() const;
+
+  /// Switches dropout.
+  void set_training(bool training) { training_ = training; }
+
+  /// Names of adapted targets none of whose tensors has a gradient other than zero.
+  std::vector<std::string> without_gradient() const;
+
+  /// Writes the adapter folder, or the model file, atomically; returns the bytes of its tensors.
+  std::uint64_t save(const std::filesystem::path& adapter_folder, const std::filesystem::path& model_file,
+                     const AdapterProvenance& provenance, const std::string& card) const;
+
+ private:
+  void create_adapter_for(const TrainConfig& config);
+  void collect_weights();
+  void write_model(const std::filesystem::path& file, const AdapterProvenance& provenance) const;
+
+  struct FullWeight {
+    std::string path;
+    at::ScalarType dtype;   ///< in the file; trained in float32
+    at::Tensor value;
+  };
+
+  Program& program_;
+  bool full_ = false;
+  bool training_ = false;
+  Adapter adapter_;
+  std::vector<FullWeight> weights_;
+  std::unique_ptr<AdamW> optimizer_;
+  std::optional<Executable> executable_;
+};
+
+}  // namespace lora

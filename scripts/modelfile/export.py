@@ -1,0 +1,111 @@
+"""The exporter: trace, write, load again, compare, publish."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .archive import Draft, check_writable
+from .errors import FILE, ExportError, say
+from .metadata import describe
+from .tracing import Tracer, short
+
+LANGUAGE_MODEL, CLASSIFICATION = "language_model", "classification"
+
+
+@dataclass
+class Extras:
+    """What goes into a model file beside the traced weights."""
+
+    name: str = ""
+    tokenizer_files: dict = field(default_factory=dict)  # tokenizer.json, tokenizer.model ... -> content
+    special_ids: dict = field(default_factory=dict)  # bos, eos, pad; default: the config's
+    labels: list = field(default_factory=list)  # names of the classes, in logit order
+    head_modules: list = field(default_factory=list)  # module paths that start untrained
+    chat: dict | None = None  # reduced chat template, as ChatTemplate::parse reads it
+    more: dict = field(default_factory=dict)  # further metadata
+
+
+def export(model, out, task=LANGUAGE_MODEL, extras=None):
+    """Writes `model` (a transformers model) as the model file `out` and returns its metadata.
+
+    Every method of the written file was loaded back and compared with the live model at shapes it was not traced
+    with. Methods that fail are left out and said; if forward fails, ExportError and no file.
+    """
+    out, extras = Path(out), extras or Extras()
+    check_writable(out)
+    model = model.float().eval()
+    with Draft(out) as draft:
+        tracer, passed = _write_checked(model, task, draft, extras.tokenizer_files)
+        metadata = describe(
+            tracer.wrapper,
+            tracer.inputs,
+            passed,
+            task=task,
+            name=extras.name or out.stem,
+            special_ids=extras.special_ids or config_ids(model.config),
+            labels=extras.labels,
+            head_modules=extras.head_modules,
+            chat=extras.chat,
+        )
+        draft.add_metadata(metadata | extras.more)
+        draft.publish()
+    for method, reason in tracer.refused.items():
+        say(f"{method} left out: {reason}")
+    return metadata | extras.more
+
+
+def config_ids(config):
+    """bos, eos and pad of a config; the first where there are several ends."""
+    config = config.get_text_config()
+
+    def single(value):
+        value = value[0] if isinstance(value, (list, tuple)) and value else value
+        return value if isinstance(value, int) and value >= 0 else None
+
+    return {name: single(getattr(config, f"{name}_token_id", None)) for name in ("bos", "eos", "pad")}
+
+
+def _write_checked(model, task, draft, files):
+    """(tracer, Comparison of each method of the draft), with sdpa if it works, else with eager attention."""
+    reason = ""
+    for attention in _attentions(model):
+        model.set_attn_implementation(attention)
+        tracer = Tracer(model, task)
+        try:
+            passed = _attempt(tracer, draft, files)
+        except ExportError as error:
+            reason = error.message
+            continue
+        if "forward" in passed:
+            return tracer, passed
+        reason = f"forward {tracer.refused['forward']}"
+    raise ExportError(
+        FILE,
+        f"{type(model).__name__} cannot be exported: {reason}",
+        "the architecture's code cannot be traced faithfully; nothing was written",
+    )
+
+
+def _attentions(model):
+    current = model.config._attn_implementation
+    return [current] if current == "eager" else [current, "eager"]
+
+
+def _attempt(tracer, draft, files):
+    names, script = tracer.traceable()
+    passed = _write_and_verify(tracer, draft, files, names, script)
+    if "forward" in passed and len(passed) < len(names):
+        names = list(passed)
+        passed = _write_and_verify(tracer, draft, files, names, tracer.trace(names))
+    return passed
+
+
+def _write_and_verify(tracer, draft, files, names, script):
+    draft.write(script, files)
+    try:
+        loaded = draft.load()
+    except Exception as error:  # what was written cannot be read: try without the further methods
+        if names == ["forward"]:
+            raise ExportError(FILE, f"the written file cannot be loaded: {short(error)}") from error
+        tracer.refused |= {name: f"cannot be loaded: {short(error)}" for name in names if name != "forward"}
+        return _write_and_verify(tracer, draft, files, ["forward"], tracer.trace(["forward"]))
+    return tracer.verify(loaded, names)

@@ -6,7 +6,7 @@
 #include "lora/base/process.h"
 #include "lora/base/text.h"
 #include "lora/base/version.h"
-#include "lora/config/resolve.h"
+#include "lora/config/config_json.h"
 
 namespace lora {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "lora/base/error.h"
 #include "model/archive.h"
-#include "script_models.h"
+#include "support/script_models.h"
 #include "support/catch.h"
 
 using namespace lora;

@@ -6,7 +6,7 @@
 
 #include "lora/base/error.h"
 #include "lora/model/program.h"
-#include "script_models.h"
+#include "support/script_models.h"
 #include "support/catch.h"
 
 using namespace lora;

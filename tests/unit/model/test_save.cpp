@@ -1,7 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "lora/model/program.h"
-#include "script_models.h"
+#include "support/script_models.h"
 #include "support/catch.h"
 
 using namespace lora;

@@ -1,4 +1,4 @@
-#include "script_models.h"
+#include "support/script_models.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/jit/api/module.h>

@@ -29,8 +29,11 @@ Schedule make_schedule(const TrainConfig& config, std::int64_t hidden_size, std:
 void describe_method(Plan& plan, const Session& session, const Trainee& trainee) {
   const TrainConfig& config = session.config;
   plan.method = config.method;
-  if (!trainee.is_full()) plan.method += cat(", rank ", config.rank, ", alpha ", config.alpha);
-  if (!trainee.is_full() && config.dropout > 0) plan.method += cat(", dropout ", config.dropout);
+  if (!trainee.adapter().targets.empty()) {
+    const MethodConfig& method = trainee.adapter().targets.front().config;
+    plan.method += cat(", rank ", method.rank, ", alpha ", method.alpha);
+    if (method.dropout > 0) plan.method += cat(", dropout ", method.dropout);
+  }
   std::vector<Target> targets;
   for (const AdaptedTarget& adapted : trainee.adapter().targets) targets.push_back(adapted.target);
   plan.targets = group_targets(targets);

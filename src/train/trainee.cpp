@@ -47,11 +47,17 @@ Trainee::Trainee(const TrainConfig& config, Program& program) : program_(program
 }
 
 void Trainee::create_adapter_for(const TrainConfig& config) {
+  if (!config.init_adapter.empty()) return start_from(config);
   std::vector<std::string> saved = config.modules_to_save;
   if (saved.empty() && program_.info().task == Task::classification) saved = program_.info().head_modules;
   const auto targets = resolve_targets(program_.sites(), {config.targets, config.exclude, config.layers});
   const MethodConfig method{config.method, config.rank, config.alpha, config.dropout};
   adapter_ = create_adapter(program_, outside(targets, saved), method, saved, static_cast<std::uint64_t>(config.seed));
+}
+
+void Trainee::start_from(const TrainConfig& config) {
+  adapter_ = fit_adapter(read_adapter_folder(config.init_adapter), program_);
+  for (AdaptedTarget& adapted : adapter_.targets) adapted.config.dropout = config.dropout;
 }
 
 void Trainee::collect_weights() {

@@ -43,6 +43,7 @@ class Trainee {
 
  private:
   void create_adapter_for(const TrainConfig& config);
+  void start_from(const TrainConfig& config);
   void collect_weights();
   void write_model(const std::filesystem::path& file, const AdapterProvenance& provenance) const;
 

@@ -21,6 +21,7 @@ struct TrainConfig {
   std::vector<std::string> exclude;
   std::string layers;
   std::vector<std::string> modules_to_save;
+  std::string init_adapter;
   std::int64_t rank = 16;
   double alpha = 32, dropout = 0;
 
@@ -44,17 +45,22 @@ struct TrainConfig {
   void visit(V& v) {
     model.visit(v);
     v.section("Data");
-    v("data", data.path, "training rows: JSONL or a JSON array (docs/data.md)");
-    v("valid", valid, "validation rows, to choose the best checkpoint");
+    v("data", data.path, "training rows: JSONL or a JSON array (docs/data.md)", Placeholder{"FILE"},
+      Required{{"list_targets"}});
+    v("valid", valid, "validation rows, to choose the best checkpoint", Placeholder{"FILE"});
     data.visit(v);
     v.section("Adapter");
     v("method", method, "what is trained: low-rank updates, or every weight", OneOf{{"lora", "full"}});
     v("targets", targets,
-      "sites to adapt: all-linear, attention, qv, mlp, a module name or suffix, NAME:query, or /regex/");
-    v("exclude", exclude, "sites to leave out, in the same forms");
-    v("layers", layers, "only these layers: 0-5,8 or first:4 or last:8");
+      "sites to adapt: all-linear, attention, qv, mlp, a module name or suffix, NAME:query, or /regex/",
+      Placeholder{"NAME"}, CommaSeparated{});
+    v("exclude", exclude, "sites to leave out, in the same forms", Placeholder{"NAME"}, CommaSeparated{});
+    v("layers", layers, "only these layers: 0-5,8 or first:4 or last:8", Placeholder{"RANGE"});
     v("modules_to_save", modules_to_save,
-      "modules trained whole and stored beside the adapter (classification heads)");
+      "modules trained whole and stored beside the adapter (classification heads)",
+      Placeholder{"NAME"}, CommaSeparated{});
+    v("init_adapter", init_adapter,
+      "adapter folder to start from; its targets, rank and alpha are used instead of the options");
     v("rank", rank, "inner dimension r; adapter size grows linearly with it", at_least(1));
     v("alpha", alpha, "the update is multiplied by alpha / rank (LoRA paper, section 4.1)", above(0));
     v("dropout", dropout, "dropout before A, in training only", between(0, 0.999));
@@ -77,7 +83,8 @@ struct TrainConfig {
     v("bucket", bucket, "rows of similar length train together (less padding)");
     v("seed", seed, "initial values, order of rows, dropout", at_least(0));
     v.section("Validation and output");
-    v("out", out, "run folder: adapter/, config.json, metrics.jsonl, report.json");
+    v("out", out, "run folder: adapter/, config.json, metrics.jsonl, report.json", Placeholder{"DIR"},
+      Required{{"list_targets", "dry_run"}});
     v("overwrite", overwrite, "replace a finished run in the same folder");
     v("eval_every", eval_every, "updates between validations; default once per epoch", at_least(1));
     v("patience", patience, "stop after so many validations without a better loss; 0 = never", at_least(0));

@@ -3,8 +3,8 @@
 
 The sentences are those of Hutto and Gilbert, "VADER" (ICWSM 2014): from reviews on rotten.tomatoes.com (Pang
 and Lee 2004), each rated from -4 to 4 by 20 people. They are in the PyPI source package vaderSentiment (MIT
-licence). A row is {"prompt": "Review: TEXT\\nSentiment:", "completion": " positive" or " negative"}. Sentences
-rated nearly neutral, |score| < 0.5, are left out.
+licence). A row is {"prompt": "Review: TEXT\\nSentiment:", "completion": " positive" or " negative"}.
+Sentences rated nearly neutral, |score| < 0.5, are left out.
 """
 import argparse
 import io

@@ -2,8 +2,8 @@
 """Writes the measured tables into README.md and docs/.
 
 The text between <!-- table:NAME begin --> and <!-- table:NAME end --> becomes the comparison in
-docs/tables/NAME.json. Where runs/NAME/compare.json exists, it is copied there first: measure, run this script,
-commit. With --check nothing is written; the exit code is 1 if a table differs from its numbers.
+docs/tables/NAME.json. Where runs/NAME/compare.json exists, it is copied there first: measure, run this
+script, commit. With --check nothing is written; the exit code is 1 if a table differs from its numbers.
 """
 import argparse
 import json

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 
 def folder(variable, default, missing):
-    """The folder named by an environment variable, or the usual one; skips with a reason if it is not there."""
+    """The folder named by an environment variable, or the usual one; skips the test if it is not there."""
     path = Path(os.environ.get(variable) or default)
     if not path.is_dir():
         pytest.skip(f"{missing} ({variable}={path} is no folder)")

@@ -17,10 +17,11 @@ struct ModelConfig {
   template <class V>
   void visit(V& v) {
     v.section("Model");
-    v("model", path, "TorchScript file (.pt), traced or scripted");
+    v("model", path, "TorchScript file, traced or scripted", Placeholder{"FILE.pt"}, Required{});
     v("tokenizer", tokenizer,
-      "tokenizer.json, SentencePiece .model or their folder; default: the one inside the model file");
-    v("device", device, "cpu, cuda or cuda:N");
+      "tokenizer.json, SentencePiece .model or their folder; default: the one inside the model file",
+      Placeholder{"PATH"});
+    v("device", device, "cpu, cuda or cuda:N", Placeholder{"DEVICE"});
     v("threads", threads, "CPU threads; 0 = all usable cores", at_least(0));
   }
 };
@@ -35,7 +36,8 @@ struct DataConfig {
 
   template <class V>
   void visit(V& v) {
-    v("fields", fields, "names of fields in your file: prompt=question completion=answer");
+    v("fields", fields, "names of fields in your file: prompt=question completion=answer",
+      Placeholder{"FIELD=NAME"}, CommaSeparated{});
     v("max_length", max_length, "tokens per row; default: the model's context length", at_least(2));
     v("loss_on", loss_on, "loss on completions (and assistant turns) or on every token",
       OneOf{{"completion", "all"}});

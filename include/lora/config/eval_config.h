@@ -23,17 +23,18 @@ struct CompareConfig {
   void visit(V& v) {
     model.visit(v);
     v.section("Data");
-    v("data", data.path, "evaluation rows: JSONL or a JSON array", Required{});
+    v("data", data.path, "evaluation rows: JSONL or a JSON array", Placeholder{"FILE"}, Required{});
     data.visit(v);
     v.section("Comparison");
     v("variant", variant, "base, NAME=adapter:DIR, NAME=model:FILE or NAME=run:DIR; give one or more",
-      Required{});
+      Placeholder{"SPEC"}, Required{});
     v("batch_tokens", batch_tokens, "padded tokens that run at once", at_least(1));
     v("label_words", label_words,
-      "completions to choose from for accuracy; default: the data's own if at most 32 distinct ones recur");
+      "completions to choose from for accuracy; default: the data's own if at most 32 distinct ones recur",
+      Placeholder{"WORD"});
     v("latency_repeats", latency_repeats, "interleaved timings of one forward pass per variant; 0 = none",
       at_least(0));
-    v("json", json, "also write the table as JSON to this file, - for stdout");
+    v("json", json, "also write the table as JSON to this file, - for stdout", Placeholder{"FILE"});
   }
 };
 

@@ -17,8 +17,9 @@ struct BakeConfig {
   void visit(V& v) {
     model.visit(v);
     v.section("Merge");
-    v("adapter", adapter, "adapter folder (adapter_config.json, adapter_model.safetensors)", Required{});
-    v("out", out, "merged model file to write", Required{});
+    v("adapter", adapter, "adapter folder (adapter_config.json, adapter_model.safetensors)",
+      Placeholder{"DIR"}, Required{});
+    v("out", out, "merged model file to write", Placeholder{"FILE.pt"}, Required{});
     v("overwrite", overwrite, "replace the output file if it exists");
     v("json", json, "results on stdout as JSON");
   }
@@ -32,7 +33,7 @@ struct InspectConfig {
   template <class V>
   void visit(V& v) {
     v.section("Inspect");
-    v("adapter", adapter, "adapter folder", Positional{}, Required{});
+    v("adapter", adapter, "adapter folder", Placeholder{"DIR"}, Positional{}, Required{});
     v("json", json, "results on stdout as JSON");
   }
 };

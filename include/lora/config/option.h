@@ -1,30 +1,10 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace lora {
-
-/// A condition on an option's value. `check` returns an empty string or what is wrong ("must be at least 1").
-struct NumberRule {
-  std::function<std::string(double)> check;
-  std::string text;  ///< for --help: "at least 1"
-};
-NumberRule at_least(double low);
-NumberRule above(double low);
-NumberRule between(double low, double high);
-
-/// The allowed words of a string option.
-struct OneOf {
-  std::vector<std::string> words;
-};
-
-/// How an option appears besides its flag `--name`: as a positional argument, or required.
-struct Positional {};
-struct Required {};
 
 // Every option is declared once, in its struct's visit():
 //
@@ -36,6 +16,37 @@ struct Required {};
 // The name is the config key ("learning_rate"); the flag is the same with dashes ("--learning-rate"). Field
 // types: bool, std::int64_t, double, std::string, std::vector<std::string>, and std::optional of the first
 // four ("not set" then means that the program derives the value, which the help text says). The same visit()
-// makes flags, help, JSON reading with checks, --print-config and the run record.
+// makes flags, help, JSON reading with checks, --print-config and the run record (option_table.h). After the
+// help text come facts about the option, in any order:
+
+/// A condition on a number. Never true for NaN.
+struct NumberRule {
+  std::function<bool(double)> holds;
+  std::string text;  ///< completes "must be ...": "at least 1"
+};
+NumberRule at_least(double low);
+NumberRule above(double low);
+NumberRule between(double low, double high);
+
+/// The allowed words of a string.
+struct OneOf {
+  std::vector<std::string> words;
+};
+
+/// It must be given, unless one of the named yes/no options is on.
+struct Required {
+  std::vector<std::string> unless;
+};
+
+/// It may also be given without its flag.
+struct Positional {};
+
+/// A list that on the command line may also be written a,b,c. An item that starts with a slash is not split.
+struct CommaSeparated {};
+
+/// What stands for the value in help: "FILE".
+struct Placeholder {
+  std::string text;
+};
 
 }  // namespace lora

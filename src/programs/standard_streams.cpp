@@ -1,0 +1,50 @@
+#include "programs/standard_streams.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+
+#include "lora/base/error.h"
+
+namespace lora {
+namespace {
+
+constexpr int kDefaultColumns = 80, kFewestColumns = 60, kMostColumns = 100;
+
+int raw_columns() {
+  if (const char* columns = std::getenv("COLUMNS")) return std::atoi(columns);
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return kDefaultColumns;
+}
+
+}  // namespace
+
+void guard_standard_streams() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  for (int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) != -1) continue;
+    // open() takes the lowest free number. The wrong direction keeps reads and writes failing.
+    [[maybe_unused]] const int opened = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+void finish_results() {
+  std::cout.flush();
+  if (std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  throw Error(ExitCode::io, "the results could not be written to stdout",
+              "is it closed, or its disk full? files that were named on the command line are complete");
+}
+
+std::size_t text_columns() {
+  return static_cast<std::size_t>(std::clamp(raw_columns(), kFewestColumns, kMostColumns));
+}
+
+}  // namespace lora

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstddef>
+
+namespace lora {
+
+/// Makes full disks, closed pipes and closed descriptors errors of the write concerned: SIGPIPE and SIGXFSZ
+/// are ignored, and descriptors 0 to 2 are occupied, so that no model file is opened as stdout.
+void guard_standard_streams();
+
+/// Flushes stdout; io error if anything written to it was lost.
+void finish_results();
+
+/// Columns for help: COLUMNS, else the terminal's, else 80; between 60 and 100.
+std::size_t text_columns();
+
+}  // namespace lora

@@ -26,11 +26,13 @@ struct Adapter {
 
   /// All trained tensors, in a fixed order, with stable names.
   std::vector<std::pair<std::string, at::Tensor*>> tensors();
+  std::vector<std::pair<std::string, const at::Tensor*>> tensors() const;
   std::int64_t parameter_count() const;
 };
 
 /// Fresh adapter. `modules_to_save`: module paths or suffixes whose parameters are trained whole; usage error
-/// if one matches nothing. Mismatch error if a target is a tied weight and also otherwise adapted.
+/// if one matches nothing, or if the rank exceeds a target's size. Mismatch error if one weight would be adapted
+/// twice (tied sites, a target inside a saved module) or if a saved weight is tied to another.
 Adapter create_adapter(const Program& program, const std::vector<Target>& targets, const MethodConfig& config,
                        const std::vector<std::string>& modules_to_save, std::uint64_t seed);
 

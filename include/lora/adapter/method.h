@@ -18,6 +18,10 @@ struct MethodConfig {
   std::int64_t rank = 16;
   double alpha = 32;
   double dropout = 0;
+  bool rank_stabilized = false;  ///< scale by alpha / sqrt(rank) (rsLoRA, arXiv:2312.03732)
+
+  /// What the low-rank product is multiplied by: alpha / rank (LoRA paper, section 4.1).
+  double scale() const;
 };
 
 /// What is trained at a target. Stateless: one row of the table in methods.cpp.

@@ -1,0 +1,52 @@
+#include "lora/adapter/adapter.h"
+
+#include <ATen/ATen.h>
+
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+
+namespace lora {
+namespace {
+
+template <class TensorPointer, class AnyAdapter>
+std::vector<std::pair<std::string, TensorPointer>> named_tensors(AnyAdapter& adapter) {
+  std::vector<std::pair<std::string, TensorPointer>> all;
+  for (auto& adapted : adapter.targets) {
+    for (auto& [leaf, tensor] : adapted.tensors) all.emplace_back(cat(adapted.target.name(), ".", leaf), &tensor);
+  }
+  for (auto& [path, tensor] : adapter.saved_weights) all.emplace_back(path, &tensor);
+  return all;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, at::Tensor*>> Adapter::tensors() { return named_tensors<at::Tensor*>(*this); }
+
+std::vector<std::pair<std::string, const at::Tensor*>> Adapter::tensors() const {
+  return named_tensors<const at::Tensor*>(*this);
+}
+
+std::int64_t Adapter::parameter_count() const {
+  std::int64_t count = 0;
+  for (const auto& [name, tensor] : tensors()) count += tensor->numel();
+  return count;
+}
+
+std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training) {
+  std::vector<HookedSite> hooks;
+  for (std::size_t i = 0; i < adapter.targets.size(); ++i) {
+    const AdaptedTarget& now = adapter.targets[i];
+    const auto hook = [&adapter, &training, i, site = now.target.site,
+                       &method = find_method(now.config.method)](const SiteValues& values) {
+      const AdaptedTarget& adapted = adapter.targets.at(i);
+      if (adapted.target.site != site) {
+        throw Error(ExitCode::internal, cat("the adapter in place has no target ", site->path, " at number ", i));
+      }
+      return method.forward(values, adapted.target, adapted.tensors, adapted.config, training);
+    };
+    hooks.push_back({now.target.site, hook});
+  }
+  return hooks;
+}
+
+}  // namespace lora

@@ -1,0 +1,75 @@
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <algorithm>
+#include <map>
+
+#include "adapter/saved_modules.h"
+#include "lora/adapter/adapter.h"
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+
+namespace lora {
+namespace {
+
+void check_rank(const std::vector<Target>& targets, const MethodConfig& config) {
+  if (config.rank < 1) throw Error(ExitCode::usage, cat("rank ", config.rank, " must be at least 1"));
+  std::vector<std::string> small;
+  std::int64_t largest = config.rank;
+  for (const Target& target : targets) {
+    const std::int64_t most = std::min(target.in(), target.out());
+    if (config.rank <= most) continue;
+    largest = std::min(largest, most);
+    small.push_back(cat("  ", target.name(), " has ", target.in(), " inputs and ", target.out(), " outputs"));
+  }
+  if (small.empty()) return;
+  throw Error(ExitCode::usage,
+              cat("rank ", config.rank, " is larger than ", small.size(), " of ", targets.size(), " targets\n",
+                  join(small, "\n")),
+              cat("use --rank ", largest, " or less, or leave these out with --exclude"));
+}
+
+/// Two sites of one tensor: merging would have to add both updates to it.
+void refuse_adapting_twice(const Program& program, const std::vector<Target>& targets) {
+  std::map<const Weight*, const Site*> seen;
+  for (const Target& target : targets) {
+    const auto [entry, fresh] = seen.emplace(&program.weight(target.site->weight), target.site);
+    if (fresh || entry->second == target.site) continue;
+    throw Error(ExitCode::mismatch,
+                cat("\"", entry->second->path, "\" and \"", target.site->path,
+                    "\" are one tied weight and cannot both be adapted"),
+                cat("leave one out: --exclude ", target.site->path));
+  }
+}
+
+void refuse_targets_inside(const Program& program, const std::vector<Target>& targets,
+                           const std::vector<const Weight*>& saved) {
+  for (const Target& target : targets) {
+    if (std::find(saved.begin(), saved.end(), &program.weight(target.site->weight)) == saved.end()) continue;
+    throw Error(ExitCode::mismatch,
+                cat("\"", target.name(), "\" is a target and inside modules_to_save: it would be trained twice"),
+                cat("leave it out: --exclude ", target.site->path));
+  }
+}
+
+}  // namespace
+
+Adapter create_adapter(const Program& program, const std::vector<Target>& targets, const MethodConfig& config,
+                       const std::vector<std::string>& modules_to_save, std::uint64_t seed) {
+  const Method& method = find_method(config.method);
+  const auto saved = weights_to_save(program, modules_to_save);
+  check_rank(targets, config);
+  refuse_adapting_twice(program, targets);
+  refuse_targets_inside(program, targets, saved);
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  Adapter adapter;
+  for (const Target& target : targets) {
+    SiteTensors tensors = method.create(target, config, generator);
+    for (auto& [leaf, tensor] : tensors) tensor = tensor.to(program.device());
+    adapter.targets.push_back({target, config, std::move(tensors)});
+  }
+  for (const Weight* weight : saved) adapter.saved_weights[weight->path] = weight->value.detach().clone();
+  return adapter;
+}
+
+}  // namespace lora

@@ -1,0 +1,37 @@
+#include "adapter/methods.h"
+
+#include <cmath>
+
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+
+namespace lora {
+namespace {
+
+using MethodAccessor = const Method& (*)();
+
+constexpr MethodAccessor kMethods[] = {lora_method};
+
+}  // namespace
+
+double MethodConfig::scale() const {
+  const auto r = static_cast<double>(rank);
+  return alpha / (rank_stabilized ? std::sqrt(r) : r);
+}
+
+const Method& find_method(const std::string& name) {
+  for (const MethodAccessor method : kMethods) {
+    if (method().name() == name) return method();
+  }
+  const auto nearest = nearest_names(name, method_names());
+  throw Error(ExitCode::usage, cat("unknown method \"", printable(name), "\""),
+              cat("use ", join(nearest.empty() ? method_names() : nearest, " or ")));
+}
+
+std::vector<std::string> method_names() {
+  std::vector<std::string> names;
+  for (const MethodAccessor method : kMethods) names.push_back(method().name());
+  return names;
+}
+
+}  // namespace lora

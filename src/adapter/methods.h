@@ -1,0 +1,10 @@
+#pragma once
+
+#include "lora/adapter/method.h"
+
+namespace lora {
+
+// One accessor per method file; methods.cpp lists them.
+const Method& lora_method();
+
+}  // namespace lora

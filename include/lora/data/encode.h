@@ -16,9 +16,9 @@ enum class Overlong { cut, drop, error };
 struct EncodeOptions {
   std::int64_t max_length = 0;  ///< tokens per row, 0 = no limit
   LossOn loss_on = LossOn::completion;
-  Overlong overlong = Overlong::cut;  ///< cut trims the prompt from its left and keeps the answer
-  const ChatTemplate* chat =
-      nullptr;  ///< for rows with messages and instructions; plain "Role: text" lines if null
+  /// cut trims the prompt from its left and keeps the answer; plain text becomes several windows.
+  Overlong overlong = Overlong::cut;
+  const ChatTemplate* chat = nullptr;  ///< for rows with messages and instructions; plain layouts if null
   std::vector<std::string> labels;  ///< classifier: label names in logit order; empty for language models
   bool append_eos = true;           ///< after completions and texts, where the tokenizer has eos
   std::int64_t vocab_size = 0;      ///< ids beyond it are a mismatch error; 0 = unchecked
@@ -36,9 +36,12 @@ struct EncodedRow {
 };
 
 struct EncodeReport {
-  std::int64_t rows = 0, tokens = 0, labelled = 0;
+  bool classification = false;
+  std::int64_t rows = 0, tokens = 0;
+  std::int64_t labelled = 0;       ///< labelled tokens; rows of a classifier
   std::int64_t cut = 0;            ///< rows shortened
   std::int64_t cut_tokens = 0;     ///< tokens removed from them
+  std::int64_t split = 0;          ///< plain texts cut into several windows; no token of them is lost
   std::int64_t dropped_long = 0;   ///< rows dropped because no answer fits, or by Overlong::drop
   std::int64_t dropped_empty = 0;  ///< rows without any labelled token
   /// One line for the plan: "8,572 rows, 301,220 tokens (4 % labelled), 3 cut, 0 dropped".
@@ -50,13 +53,16 @@ struct EncodedSet {
   EncodeReport report;
 };
 
-/// Tokenises every row, in parallel over `threads`. Exactly one bos is kept (double bos is merged). Data
-/// error: label unknown to a classifier (all unknown ones listed), every row dropped; mismatch: id outside
-/// vocabulary.
+/// Tokenises every row, in parallel over `threads`; the result does not depend on their number. Exactly one bos
+/// is kept (double bos is merged) and content never becomes a control token. Data error: label unknown to a
+/// classifier (all unknown ones listed), every row dropped, a row too long under Overlong::error. Mismatch: id
+/// outside the vocabulary, rows of a classifier for a language model or the other way round.
 EncodedSet encode(const DataSet& data, const Tokenizer& tokenizer, const EncodeOptions& options, int threads);
 
-/// Ids of prompt and completion as training sees them: [bos] prompt completion [eos]. Shared by encode and by
-/// the scoring of label words. A completion is encoded with its leading space, apart from the prompt.
+/// Ids of prompt and completion as training sees them: [bos] prompt completion [eos], bos where the tokenizer
+/// puts one. Shared by encode and by the scoring of label words. A completion is encoded with its leading
+/// space, apart from the prompt. Cut to max_length from the prompt's left; without labels if the completion
+/// alone is too long.
 EncodedRow encode_prompt_completion(const PromptCompletion& row, const Tokenizer& tokenizer,
                                     const EncodeOptions& options);
 

@@ -26,16 +26,20 @@ struct LabelledText {
 struct Chat {
   std::vector<ChatMessage> messages;
 };
+struct Instruction {
+  std::string instruction, input, output;  ///< input may be empty
+};
 struct TokenSequence {
   TokenIds ids;
-  TokenIds labels;
-};  ///< labels: -100 where no loss
+  TokenIds labels;  ///< aligned with ids: the id itself, or -100 where no loss is taken
+};
 struct LabelledTokens {
   TokenIds ids;
   std::string label;
 };
 
-using Content = std::variant<PlainText, PromptCompletion, LabelledText, Chat, TokenSequence, LabelledTokens>;
+using Content = std::variant<PlainText, PromptCompletion, LabelledText, Chat, Instruction, TokenSequence,
+                             LabelledTokens>;
 
 /// One row of a data file.
 struct Example {
@@ -45,7 +49,7 @@ struct Example {
 
 struct ReadOptions {
   std::map<std::string, std::string> fields;  ///< standard field -> name in the file: {"prompt", "question"}
-  std::int64_t skip_bad = 0;                  ///< so many malformed rows may be skipped and counted
+  std::int64_t skip_bad = 0;                  ///< so many bad rows may be skipped and counted
   std::int64_t limit = 0;                     ///< use the first rows only; 0 = all
 };
 
@@ -54,13 +58,19 @@ struct DataSet {
   std::string sha256;  ///< of the file
   std::vector<Example> examples;
   std::int64_t skipped_bad = 0;
+  bool is_array = false;  ///< a JSON array; a JSONL file otherwise
+
+  /// "train.jsonl line 17" or "train.json element 17".
+  std::string place(std::int64_t line) const;
 };
 
-/// Reads a JSON array or JSONL file (decided by its first character). Row shapes, by their fields:
-///   text | prompt, completion | text, label[, text_pair] | messages | instruction[, input], output |
-///   input_ids, labels | input_ids, label
-/// Data error with file, line, column and excerpt for a malformed row, an unknown shape, mixed shapes, or an
-/// empty file. Labels may be strings, integers or booleans; they are kept as text.
+/// Reads a JSON array or JSONL file (decided by its first character). Row shapes, by their fields; of several
+/// that fit the first one counts:
+///   messages | prompt, completion | instruction, output[, input] | input_ids, labels[, attention_mask] |
+///   input_ids, label[, attention_mask] | text, label[, text_pair] | text
+/// Further fields are ignored and named in the log; a field that is null counts as absent. Data error with
+/// file, line, column and excerpt for a malformed row, an unknown shape, mixed shapes, or an empty file. Labels
+/// may be strings, numbers or booleans; they are kept as text. Usage error: `fields` names no standard field.
 DataSet read_data(const std::filesystem::path& path, const ReadOptions& options);
 
 }  // namespace lora

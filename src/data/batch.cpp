@@ -1,0 +1,69 @@
+#include "lora/data/batch.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "data/ignored_label.h"
+#include "lora/base/error.h"
+
+namespace lora {
+namespace {
+
+/// Ids of a row that the model reads. A language model does not read the last one; an empty mask is avoided.
+std::int64_t input_length(const EncodedRow& row, bool classification) {
+  const auto length = static_cast<std::int64_t>(row.ids.size());
+  return classification ? length : std::max<std::int64_t>(1, length - 1);
+}
+
+at::Tensor filled(std::int64_t rows, std::int64_t time, std::int64_t value) {
+  return at::full({rows, time}, value, at::kLong);
+}
+
+/// Flat positions whose next token is labelled, and these tokens.
+void add_targets(Batch& batch, const std::vector<const EncodedRow*>& rows) {
+  std::vector<std::int64_t> positions, targets;
+  for (std::size_t b = 0; b < rows.size(); ++b) {
+    const TokenIds& labels = rows[b]->labels;
+    for (std::size_t t = 0; t + 1 < labels.size(); ++t) {
+      if (labels[t + 1] == kIgnoredLabel) continue;
+      positions.push_back(static_cast<std::int64_t>(b) * batch.time + static_cast<std::int64_t>(t));
+      targets.push_back(labels[t + 1]);
+    }
+  }
+  batch.positions = at::tensor(positions, at::kLong);
+  batch.targets = at::tensor(targets, at::kLong);
+}
+
+void add_classes(Batch& batch, const std::vector<const EncodedRow*>& rows) {
+  std::vector<std::int64_t> classes;
+  for (const EncodedRow* row : rows) classes.push_back(row->target);
+  batch.targets = at::tensor(classes, at::kLong);
+}
+
+}  // namespace
+
+Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, bool classification) {
+  if (rows.empty()) throw Error(ExitCode::internal, "a batch without rows");
+  Batch batch;
+  batch.rows = static_cast<std::int64_t>(rows.size());
+  for (const EncodedRow* row : rows) batch.time = std::max(batch.time, input_length(*row, classification));
+  batch.inputs.input_ids = filled(batch.rows, batch.time, pad_id);
+  batch.inputs.attention_mask = filled(batch.rows, batch.time, 0);
+  const bool typed = std::any_of(rows.begin(), rows.end(), [](const auto* row) { return !row->types.empty(); });
+  if (typed) batch.inputs.token_type_ids = filled(batch.rows, batch.time, 0);
+  for (std::int64_t b = 0; b < batch.rows; ++b) {
+    const EncodedRow& row = *rows[static_cast<std::size_t>(b)];
+    const std::int64_t length = input_length(row, classification);
+    batch.real_tokens += length;
+    std::copy_n(row.ids.begin(), length, batch.inputs.input_ids.data_ptr<std::int64_t>() + b * batch.time);
+    std::fill_n(batch.inputs.attention_mask.data_ptr<std::int64_t>() + b * batch.time, length, 1);
+    if (row.types.empty()) continue;
+    std::copy_n(row.types.begin(), length, batch.inputs.token_type_ids.data_ptr<std::int64_t>() + b * batch.time);
+  }
+  classification ? add_classes(batch, rows) : add_targets(batch, rows);
+  batch.labelled = batch.targets.size(0);
+  return batch;
+}
+
+}  // namespace lora

@@ -1,0 +1,140 @@
+#include "data/language_rows.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "data/chat_layout.h"
+#include "data/ignored_label.h"
+#include "lora/base/error.h"
+
+namespace lora {
+namespace {
+
+/// True if a loss is taken on every id that another one precedes.
+bool is_all_labelled(const TokenIds& labels) {
+  return labels.empty() || std::find(labels.begin() + 1, labels.end(), kIgnoredLabel) == labels.end();
+}
+
+/// The rows among `sequences` that have something to learn.
+EncodedExample finish(std::vector<Sequence> sequences) {
+  EncodedExample example;
+  for (Sequence& sequence : sequences) {
+    EncodedRow row;
+    row.ids = std::move(sequence.ids);
+    row.labels = std::move(sequence.labels);
+    if (row.label_count() > 0) example.rows.push_back(std::move(row));
+  }
+  return example;
+}
+
+EncodedExample finish(Sequence sequence) {
+  std::vector<Sequence> one;
+  one.push_back(std::move(sequence));
+  return finish(std::move(one));
+}
+
+}  // namespace
+
+LanguageRows::LanguageRows(const Tokenizer& tokenizer, const EncodeOptions& options)
+    : tokenizer_(tokenizer), options_(options), frame_(tokenizer) {}
+
+EncodedExample LanguageRows::encode(const Content& content) const {
+  if (const auto* row = std::get_if<PlainText>(&content)) return encode_text(*row);
+  if (const auto* row = std::get_if<Chat>(&content)) return encode_messages(row->messages);
+  if (const auto* row = std::get_if<TokenSequence>(&content)) return encode_tokens(*row);
+  if (const auto* row = std::get_if<Instruction>(&content)) {
+    if (options_.chat) return encode_messages(as_chat(*row));
+    return encode(as_plain_prompt(*row));
+  }
+  if (const auto* row = std::get_if<PromptCompletion>(&content)) {
+    Sequence found = sequence(*row);
+    const std::size_t size = found.size();
+    return fit(std::move(found), size);
+  }
+  throw Error(ExitCode::mismatch, "rows with a label are for classifiers, and the model is a language model",
+              "write the label as the completion of a prompt, or export the model with --task classify");
+}
+
+EncodedExample LanguageRows::encode_text(const PlainText& row) const {
+  Sequence text;
+  text.head = frame_.start().size();
+  text.append(frame_.start(), true);
+  text.append(frame_.opening(row.text), true);
+  if (options_.append_eos) text.append(frame_.end(), true);
+  return fit_text(std::move(text));
+}
+
+EncodedExample LanguageRows::encode_messages(std::vector<ChatMessage> messages) const {
+  Sequence chat = sequence(messages);
+  const std::size_t full_size = chat.size();
+  while (is_cut(chat) && drop_oldest_exchange(messages)) chat = sequence(messages);
+  return fit(std::move(chat), full_size);
+}
+
+EncodedExample LanguageRows::encode_tokens(const TokenSequence& row) const {
+  Sequence tokens;
+  tokens.ids = row.ids;
+  tokens.labels = row.labels;
+  std::vector<bool> labelled;
+  for (std::int32_t label : tokens.labels) labelled.push_back(label != kIgnoredLabel);
+  tokens.answer = last_run(labelled);
+  merge_front(tokens, frame_.leading_starts(tokens.ids));
+  if (is_all_labelled(tokens.labels)) return fit_text(std::move(tokens));
+  const std::size_t size = tokens.size();
+  return fit(std::move(tokens), size);
+}
+
+Sequence LanguageRows::sequence(const PromptCompletion& row) const {
+  const bool all = options_.loss_on == LossOn::all;
+  Sequence result;
+  result.head = frame_.start().size();
+  result.append(frame_.start(), all);
+  result.append(frame_.opening(row.prompt), all);
+  result.answer = result.size();
+  result.append(row.prompt.empty() ? frame_.opening(row.completion) : frame_.continuation(row.completion), true);
+  if (options_.append_eos) result.append(frame_.end(), true);
+  return result;
+}
+
+Sequence LanguageRows::sequence(const std::vector<ChatMessage>& messages) const {
+  const bool plain = !options_.chat, all = options_.loss_on == LossOn::all;
+  const EncodedChat chat = plain ? encode_chat(plain_chat(), spaced(messages), tokenizer_)
+                                 : encode_chat(*options_.chat, messages, tokenizer_);
+  Sequence result;
+  if (plain) result.append(frame_.start(), all);
+  result.answer = result.size() + last_run(chat.answer);
+  for (std::size_t i = 0; i < chat.ids.size(); ++i) {
+    result.ids.push_back(chat.ids[i]);
+    result.labels.push_back(all || chat.answer[i] ? chat.ids[i] : kIgnoredLabel);
+  }
+  if (plain && options_.append_eos && messages.back().role == "assistant") result.append(frame_.end(), true);
+  merge_front(result, frame_.leading_starts(result.ids));
+  return result;
+}
+
+bool LanguageRows::is_cut(const Sequence& sequence) const {
+  return options_.max_length > 0 && options_.overlong == Overlong::cut &&
+         sequence.size() > static_cast<std::size_t>(options_.max_length);
+}
+
+/// A sequence that is answer throughout: cut into windows.
+EncodedExample LanguageRows::fit_text(Sequence sequence) const {
+  if (is_cut(sequence)) return finish(windows(sequence, static_cast<std::size_t>(options_.max_length)));
+  const std::size_t size = sequence.size();
+  return fit(std::move(sequence), size);
+}
+
+/// `full_size`: ids before anything was cut.
+EncodedExample LanguageRows::fit(Sequence sequence, std::size_t full_size) const {
+  const auto max_length = static_cast<std::size_t>(options_.max_length);
+  const bool fits = max_length == 0 || sequence.size() <= max_length;
+  if (!fits && (options_.overlong != Overlong::cut || !cut_before_answer(sequence, max_length))) {
+    return too_long(full_size, options_);
+  }
+  const std::size_t size = sequence.size();
+  EncodedExample example = finish(std::move(sequence));
+  if (!example.rows.empty()) example.cut_tokens = static_cast<std::int64_t>(full_size - size);
+  return example;
+}
+
+}  // namespace lora

@@ -73,7 +73,7 @@ class Draft:
 def _append(path, name, text):
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         root = archive.namelist()[0].split("/")[0]
-        archive.writestr(f"{root}/extra/{name}", text)
+        archive.writestr(zipfile.ZipInfo(f"{root}/extra/{name}"), text)  # without the time: equal inputs, equal files
 
 
 def read_extra(path, name=META):

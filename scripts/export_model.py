@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Makes a model file (TorchScript, .pt) from a Hugging Face folder or a GGUF file.
+
+  scripts/export_model.py ~/models/SmolLM2-135M  smollm2.pt
+  scripts/export_model.py model.Q4_1.gguf        model.pt
+  scripts/export_model.py ~/models/bert-base     reviews.pt --task classify --labels negative,positive
+
+Any architecture of transformers is traced, and what was written is loaded back and compared with the live model. The
+tokenizer and a description go into the same file, so that lora-train needs nothing else.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a source is always a local path
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", metavar="SOURCE", help="folder with config.json and weights, or a GGUF file")
+    parser.add_argument("out", metavar="OUT.pt", type=Path, help="model file to write")
+    parser.add_argument(
+        "--task", choices=("lm", "classify"), help="language model or text classification; default: what SOURCE is for"
+    )
+    parser.add_argument(
+        "--labels", metavar="N|a,b,c", help="classes of --task classify: how many, or their names in order"
+    )
+    parser.add_argument("--name", help="name of the base model in adapter folders; default: SOURCE's")
+    parser.add_argument("--seed", type=int, default=42, help="seed of a new classification head (default 42)")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT.pt if it exists")
+    return parser.parse_args(arguments)
+
+
+def main():
+    options = parse(sys.argv[1:])
+    from modelfile.errors import IO, ExportError, say
+    from modelfile.archive import check_writable
+
+    if options.out.exists() and not options.overwrite:
+        raise ExportError(IO, f'"{options.out}" exists already', "pass --overwrite, or choose another name")
+    check_writable(options.out)
+    started = time.monotonic()
+    from modelfile.command import export_source
+
+    metadata = export_source(options.source, options.out, options.task, options.labels, options.name, options.seed)
+    for method, facts in metadata["methods"].items():
+        say(f"{method}: differs from the live model by {facts['max_relative_difference']:.1e} (relative)")
+    size = options.out.stat().st_size / 1e6
+    print(f"{options.out}  {metadata['family']}  {size:.0f} MB  {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    from modelfile.errors import run
+
+    sys.exit(run(main))

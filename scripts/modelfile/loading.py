@@ -1,0 +1,168 @@
+"""Loads the transformers model of a source for a task."""
+
+from dataclasses import dataclass, field
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+)
+
+from .errors import FILE, USAGE, ExportError
+from .export import CLASSIFICATION, LANGUAGE_MODEL
+from .tracing import short
+
+MOST_LABELS = 10_000
+
+
+@dataclass
+class Wish:
+    """What the user asked for; task None: what the source was made for."""
+
+    task: str | None = None
+    labels: list = field(default_factory=list)
+    seed: int = 42
+
+
+@dataclass
+class Loaded:
+    model: torch.nn.Module
+    task: str
+    labels: list
+    head_modules: list  # module paths without weights in the source
+
+
+def parse_labels(text):
+    """`3` -> ["0", "1", "2"]; `bad,good` -> ["bad", "good"]."""
+    labels = [str(i) for i in range(int(text))] if text.isdecimal() and int(text) <= MOST_LABELS else text.split(",")
+    labels = [label.strip() for label in labels]
+    expected = f"a number from 2 to {MOST_LABELS} or at least two different names, as in --labels negative,positive"
+    if len(labels) < 2 or len(set(labels)) < len(labels) or "" in labels:
+        raise ExportError(USAGE, f'--labels "{text}": expected {expected}')
+    return labels
+
+
+def load(source, folder, wish, **gguf):
+    """Loaded model of a folder; `gguf`: keyword arguments that name a GGUF file in it."""
+    config = _attempt(source, lambda: AutoConfig.from_pretrained(folder, local_files_only=True, **gguf))
+    task = choose_task(source, config, wish)
+    torch.manual_seed(wish.seed)
+    if task == LANGUAGE_MODEL:
+        return _language_model(source, folder, gguf)
+    return _classifier(source, folder, config, wish, gguf)
+
+
+def choose_task(source, config, wish):
+    """The task, or a usage error if the architecture cannot do it."""
+    kind = config.model_type
+    made_for = " ".join(config.architectures or [])
+    task = wish.task or (CLASSIFICATION if "ForSequenceClassification" in made_for or wish.labels else LANGUAGE_MODEL)
+    if config.is_encoder_decoder:
+        raise ExportError(USAGE, f'"{source}": {kind} is an encoder-decoder; only decoders and encoders are exported')
+    is_encoder = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+    if task == LANGUAGE_MODEL and (is_encoder or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+        raise ExportError(
+            USAGE, f'"{source}": {kind} is no causal language model', "use --task classify --labels negative,positive"
+        )
+    if task == LANGUAGE_MODEL and wish.labels:
+        raise ExportError(USAGE, "--labels only goes with --task classify")
+    if task == CLASSIFICATION and kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        raise ExportError(USAGE, f'"{source}": transformers has no sequence classification with {kind}')
+    return task
+
+
+def _language_model(source, folder, gguf):
+    model, info = _from_pretrained(source, AutoModelForCausalLM, folder, gguf)
+    missing = _missing(info)
+    if missing:
+        raise ExportError(
+            FILE,
+            f'"{source}": {len(missing)} weights of {type(model).__name__} are missing: {", ".join(missing[:5])}',
+            "the source was made for another task or is incomplete",
+        )
+    return Loaded(model, LANGUAGE_MODEL, [], [])
+
+
+def _classifier(source, folder, config, wish, gguf):
+    labels = wish.labels or _own_labels(config)
+    if not labels:
+        raise ExportError(
+            USAGE, f'"{source}" has no classification head', "name the classes: --labels negative,positive"
+        )
+    settings = {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "ignore_mismatched_sizes": True,
+    }
+    model, info = _from_pretrained(source, AutoModelForSequenceClassification, folder, gguf | settings)
+    return Loaded(model, CLASSIFICATION, labels, _head_modules(source, model, _missing(info)))
+
+
+def _own_labels(config):
+    if "ForSequenceClassification" not in " ".join(config.architectures or []):
+        return []
+    return [str(config.id2label[i]) for i in range(config.num_labels)]
+
+
+def _missing(info):
+    return sorted({*info["missing_keys"], *(each[0] for each in info["mismatched_keys"])})
+
+
+def _head_modules(source, model, missing):
+    """Modules that start with random weights: heads, and the pooler of encoders saved without one."""
+    base = model.base_model_prefix
+    modules = []
+    for key in missing:
+        parts = key.split(".")
+        depth = 2 if parts[0] == base else 1
+        if depth == 2 and "pooler" not in parts[1]:
+            raise ExportError(FILE, f'"{source}" is incomplete: weight {key} is missing', "download it again")
+        modules.append(".".join(parts[:depth]))
+    return list(dict.fromkeys(modules))
+
+
+def _from_pretrained(source, auto_class, folder, settings):
+    def load_with(**more):
+        return auto_class.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **settings, **more
+        )
+
+    def load_any():
+        try:
+            return load_with(attn_implementation="sdpa")
+        except ValueError as error:
+            if "scaled_dot_product_attention" not in str(error):
+                raise
+            return load_with(attn_implementation="eager")
+
+    model, info = _attempt(source, load_any)
+    if settings.get("gguf_file"):
+        _forget_quantization(model)
+    return model, info
+
+
+def _forget_quantization(model):
+    """The weights are float32 by now; transformers would still refuse to cast or save them."""
+    model.hf_quantizer, model.is_quantized = None, False
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+
+
+def _attempt(source, action):
+    try:
+        return action()
+    except ExportError:
+        raise
+    except Exception as error:  # transformers raises nearly everything
+        raise ExportError(FILE, f'"{source}" cannot be loaded: {short(error)}', _advice(str(error))) from error
+
+
+def _advice(text):
+    if "GGUF" in text and "architecture" in text.lower():
+        return "transformers cannot read this architecture from GGUF; export the Hugging Face folder of the model"
+    if "trust_remote_code" in text:
+        return "models that bring their own Python code are not exported"
+    return "expected a folder with config.json and safetensors weights, or a GGUF file"

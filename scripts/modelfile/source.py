@@ -1,0 +1,111 @@
+"""Where a model comes from: a Hugging Face folder or a GGUF file."""
+
+import json
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from . import chat, gguf_tokenizer
+from .errors import FILE, ExportError, say, warn
+from .export import Extras, config_ids
+from .gguf_header import is_gguf, read_metadata
+from .loading import load
+from .tracing import short
+
+_SPECIAL_NAMES = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+
+
+def read_source(source, wish):
+    """(Loaded, Extras) of a Hugging Face folder, a GGUF file, or a folder with one GGUF file."""
+    path = Path(source)
+    if not path.exists():
+        raise ExportError(FILE, f'"{source}" does not exist', "SOURCE is a Hugging Face folder or a GGUF file")
+    if path.is_file():
+        if not is_gguf(path):
+            raise ExportError(FILE, f'"{source}" is no GGUF file', "give the folder that holds config.json, not a file of it")
+        return _read_gguf(path, wish)
+    if (path / "config.json").is_file():
+        return _read_folder(path, wish)
+    ggufs = sorted(path.glob("*.gguf"))
+    if len(ggufs) == 1:
+        return _read_gguf(ggufs[0], wish)
+    found = f"{len(ggufs)} GGUF files: name one" if ggufs else "neither config.json nor a GGUF file"
+    raise ExportError(FILE, f'folder "{source}" has {found}', "SOURCE is a Hugging Face folder or a GGUF file")
+
+
+def _extras(loaded, **more):
+    return Extras(labels=loaded.labels, head_modules=loaded.head_modules, **more)
+
+
+def _read_gguf(path, wish):
+    metadata = read_metadata(path)
+    say(f"reading {path.name}: {metadata.get('general.architecture')}, weights become float32")
+    loaded = load(path, path.parent, wish, gguf_file=path.name)
+    ids = gguf_tokenizer.special_ids(metadata)
+    specials = {
+        key: value for key, value in gguf_tokenizer.tokenizer_config(metadata).items() if key in _SPECIAL_NAMES
+    }
+    return loaded, _extras(
+        loaded,
+        name=metadata.get("general.name", path.stem),
+        tokenizer_files=gguf_tokenizer.tokenizer_files(path, metadata),
+        special_ids={name: ids.get(name) for name in ("bos", "eos", "pad")},
+        chat=reduced_chat(metadata.get("tokenizer.chat_template"), specials),
+    )
+
+
+def _read_folder(path, wish):
+    say(f"reading {path}")
+    loaded = load(path, path, wish)
+    tokenizer = _tokenizer(path)
+    if tokenizer is None:
+        return loaded, _extras(loaded, name=path.resolve().name)
+    specials = {name: str(token) for name in _SPECIAL_NAMES if (token := getattr(tokenizer, name, None))}
+    own = config_ids(loaded.model.config)
+    ids = {name: getattr(tokenizer, f"{name}_token_id", None) for name in own}
+    return loaded, _extras(
+        loaded,
+        name=path.resolve().name,
+        tokenizer_files=_folder_tokenizer_files(path, tokenizer, specials),
+        special_ids={name: own[name] if ids[name] is None else ids[name] for name in own},
+        chat=reduced_chat(_template(tokenizer), specials),
+    )
+
+
+def _tokenizer(path):
+    try:
+        return AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except Exception as error:  # none there, or one that needs packages that are not
+        warn(f"no tokenizer in {path} ({short(error)}); give the programs one with --tokenizer")
+        return None
+
+
+def _folder_tokenizer_files(path, tokenizer, specials):
+    """tokenizer.json as it is or made from older files; the special tokens in tokenizer_config.json."""
+    if (path / "tokenizer.json").is_file():
+        content = (path / "tokenizer.json").read_text(encoding="utf-8")
+    elif tokenizer.is_fast:
+        content = tokenizer.backend_tokenizer.to_str()
+    else:
+        warn(f"tokenizer left out: {type(tokenizer).__name__} has no tokenizer.json form")
+        return {}
+    config = {}
+    if (path / "tokenizer_config.json").is_file():
+        config = json.loads((path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    return {"tokenizer.json": content, "tokenizer_config.json": json.dumps(config | specials, ensure_ascii=False)}
+
+
+def _template(tokenizer):
+    template = getattr(tokenizer, "chat_template", None)
+    return template.get("default") if isinstance(template, dict) else template
+
+
+def reduced_chat(template, specials):
+    """The template as fixed pieces; None, said why, if there is none or it has no such form."""
+    if not template:
+        return None
+    try:
+        return chat.reduce(template, specials)
+    except chat.Irreducible as error:
+        say(f"chat template left out: {error}; train with prompts and completions, or pass --chat-template")
+        return None

@@ -31,6 +31,8 @@ std::vector<FlagSpec> flag_specs(const OptionTable& options) {
   return flags;
 }
 
+std::string needs_value(const Option& option) { return cat(option.flag(), " needs a value: ", option.help); }
+
 /// "q_proj,v_proj" -> both; "/layers.[0,1]/" stays whole.
 std::vector<std::string> split_items(const Option& option, const std::vector<std::string>& values) {
   if (!option.comma_separated) return values;
@@ -47,24 +49,29 @@ std::vector<std::string> split_items(const Option& option, const std::vector<std
   return items;
 }
 
-/// Sets one option from the values of its flag, or says what is wrong with them.
+OptionValue read_texts(const Option& option, const std::vector<std::string>& texts) {
+  if (option.kind == OptionKind::list) return split_items(option, texts);
+  return parse_value(option.kind, texts.back());
+}
+
+/// Sets one option from the texts its flag was given, or says what is wrong with them.
 std::string set_from_texts(const Option& option, const std::vector<std::string>& texts) {
-  const OptionValue value = option.kind == OptionKind::list ? OptionValue(split_items(option, texts))
-                                                            : parse_value(option.kind, texts.back());
+  const OptionValue value = read_texts(option, texts);
+  if (value == OptionValue(std::vector<std::string>())) return needs_value(option);
   const std::string broken = value.index() == 0 ? kind_text(option.kind) : option.broken_rule(value);
   if (!broken.empty()) {
-    const std::string nearest = nearest_text(texts.back(), option.words);
-    return cat(option.flag(), " must be ", broken, ", found \"", printable(texts.back()), "\"", nearest);
+    return cat(option.flag(), " must be ", broken, ", found \"", printable(texts.back()), "\"",
+               nearest_text(texts.back(), option.words));
   }
   option.set(value);
   return "";
 }
 
-/// The texts a flag was given; a yes/no flag alone means "true".
+/// The same from a flag whose value may be missing; a yes/no flag alone means "true".
 std::string set_from_flag(const Option& option, const std::vector<std::optional<std::string>>& given) {
   std::vector<std::string> texts;
   for (const auto& text : given) {
-    if (!text && option.kind != OptionKind::flag) return cat(option.flag(), " needs a value: ", option.help);
+    if (!text && option.kind != OptionKind::flag) return needs_value(option);
     texts.push_back(text.value_or("true"));
   }
   return set_from_texts(option, texts);

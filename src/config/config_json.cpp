@@ -7,6 +7,9 @@
 namespace lora {
 namespace {
 
+/// Where the config.json of a run folder keeps the options of its training.
+constexpr const char* kOptionsOfRun = "options";
+
 struct ToJson {
   Json operator()(std::monostate) const { return nullptr; }
   template <class Value>
@@ -67,7 +70,9 @@ std::string to_json_text(const OptionTable& options) {
 
 void read_json_text(const OptionTable& options, std::string_view text, const std::string& place) {
   const JsonOrigin origin{place, ExitCode::usage};
-  const Json json = parse_json(text, origin);
+  const Json document = parse_json(text, origin);
+  const bool is_run_record = document.is_object() && document.contains(kOptionsOfRun);
+  const Json& json = is_run_record ? document[kOptionsOfRun] : document;
   if (!json.is_object()) throw Error(origin.code, cat(place, ": options must be one JSON object"));
   Problems problems;
   for (const auto& [name, value] : json.items()) {

@@ -15,13 +15,13 @@
 namespace lora {
 namespace {
 
-constexpr int kDefaultColumns = 80, kFewestColumns = 60, kMostColumns = 100;
+constexpr int kFewestColumns = 80, kMostColumns = 100;
 
 int raw_columns() {
   if (const char* columns = std::getenv("COLUMNS")) return std::atoi(columns);
   winsize size{};
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return kDefaultColumns;
+  return kFewestColumns;
 }
 
 }  // namespace

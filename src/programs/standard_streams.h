@@ -11,7 +11,7 @@ void guard_standard_streams();
 /// Flushes stdout; io error if anything written to it was lost.
 void finish_results();
 
-/// Columns for help: COLUMNS, else the terminal's, else 80; between 60 and 100.
+/// Columns for help: COLUMNS, else the terminal's, else 80; between 80 and 100.
 std::size_t text_columns();
 
 }  // namespace lora

@@ -11,8 +11,9 @@ namespace lora {
 /// Reading it back gives the same options.
 std::string to_json_text(const OptionTable& options);
 
-/// Sets the options that the JSON object `text` names and leaves the others. usage error listing every
-/// unknown key (with the nearest names), wrong type and broken rule; `place` names the source in messages.
+/// Sets the options that the JSON object `text` names and leaves the others; of a run's config.json, its
+/// "options" are read. usage error listing every unknown key (with the nearest names), wrong type and broken
+/// rule; `place` names the source in messages.
 void read_json_text(const OptionTable& options, std::string_view text, const std::string& place);
 
 /// A config struct as JSON, for the run record.

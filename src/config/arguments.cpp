@@ -66,7 +66,8 @@ Arguments split_arguments(const std::vector<std::string>& arguments, const std::
 
   Arguments split;
   for (std::size_t i = 0; i < flags.size(); ++i) {
-    for (const std::string& result : options[i]->results()) split.flags[flags[i].name].push_back(unguarded(result));
+    for (const std::string& result : options[i]->results())
+      split.flags[flags[i].name].push_back(unguarded(result));
   }
   for (const std::string& extra : app.remaining()) {
     const auto word = unguarded(extra);

@@ -51,7 +51,8 @@ std::string set_from_json(const Option& option, const Json& json, const JsonOrig
   try {
     const OptionValue value = read_value(option, json, origin);
     if (const std::string rule = option.broken_rule(value); !rule.empty()) {
-      return cat(origin.place, ": \"", option.name, "\" must be ", rule, ", found ", printable(value_text(value)));
+      return cat(origin.place, ": \"", option.name, "\" must be ", rule, ", found ",
+                 printable(value_text(value)));
     }
     option.set(value);
   } catch (const Error& error) {
@@ -77,9 +78,9 @@ void read_json_text(const OptionTable& options, std::string_view text, const std
   Problems problems;
   for (const auto& [name, value] : json.items()) {
     const Option* option = options.find(name);
-    const std::string problem =
-        option ? set_from_json(*option, value, origin)
-               : cat(place, ": unknown option \"", printable(name), "\"", nearest_text(name, options.names()));
+    const std::string problem = option ? set_from_json(*option, value, origin)
+                                       : cat(place, ": unknown option \"", printable(name), "\"",
+                                             nearest_text(name, options.names()));
     if (!problem.empty()) problems.add(problem);
   }
   problems.throw_if_any();

@@ -14,7 +14,8 @@ struct GeneralOptions {
   template <class V>
   void visit(V& v) {
     v.section("General");
-    v("config", config, "read options from a JSON file {\"rank\": 8, ...}; flags win over it", Placeholder{"FILE"});
+    v("config", config, "read options from a JSON file {\"rank\": 8, ...}; flags win over it",
+      Placeholder{"FILE"});
     v("print_config", print_config, "print the resolved options as such a file and stop");
     v("quiet", quiet, "only warnings and errors on stderr");
     v("verbose", verbose, "details on stderr");

@@ -106,7 +106,8 @@ std::string short_usage(const CommandInfo& command, const OptionTable& options) 
 
 std::string help_text(const CommandInfo& command, const OptionTable& options, std::size_t width) {
   GeneralOptions general;
-  std::string text = cat(wrap(command.purpose, width, 0), "\n\n", usage_line(command, options), "\nExamples\n");
+  std::string text =
+      cat(wrap(command.purpose, width, 0), "\n\n", usage_line(command, options), "\nExamples\n");
   for (const std::string& example : command.examples) text += cat("  ", example, "\n");
   return cat(text, sections(options, width), sections(options_of(general), width));
 }

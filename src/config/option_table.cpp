@@ -37,8 +37,8 @@ std::string Option::broken_rule(const OptionValue& value) const {
 }
 
 const Option* OptionTable::find(std::string_view name) const {
-  const auto found =
-      std::find_if(options_.begin(), options_.end(), [&](const Option& option) { return option.name == name; });
+  const auto found = std::find_if(options_.begin(), options_.end(),
+                                  [&](const Option& option) { return option.name == name; });
   return found == options_.end() ? nullptr : &*found;
 }
 

@@ -14,12 +14,14 @@ constexpr const char* kReport =
     "this is a defect of this program; please report it with the command line and the lines above";
 
 Failure out_of_memory() {
-  return {ExitCode::memory, "not enough memory", "try a smaller --batch-tokens or --max-length, or close other programs"};
+  return {ExitCode::memory, "not enough memory",
+          "try a smaller --batch-tokens or --max-length, or close other programs"};
 }
 
 /// LibTorch's allocator says so in words only.
 bool is_out_of_memory(const std::string& what) {
-  return what.find("can't allocate memory") != std::string::npos || what.find("out of memory") != std::string::npos;
+  return what.find("can't allocate memory") != std::string::npos ||
+         what.find("out of memory") != std::string::npos;
 }
 
 Failure describe_torch(const c10::Error& error) {

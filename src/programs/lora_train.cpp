@@ -4,7 +4,8 @@
 int main(int argc, char** argv) {
   const auto train = lora::command<lora::TrainConfig>(
       "",
-      "Fine-tunes a TorchScript transformer on JSON data: low-rank updates (LoRA) for chosen projections, or every "
+      "Fine-tunes a TorchScript transformer on JSON data: low-rank updates (LoRA) for chosen projections, or "
+      "every "
       "weight. Writes a run folder with the trained adapter.",
       {"lora-train --model model.pt --data train.jsonl --valid valid.jsonl --out runs/first",
        "lora-train --model model.pt --list-targets",

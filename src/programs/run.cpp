@@ -33,8 +33,9 @@ std::string commands_text(const std::string& name, const std::vector<Command>& c
   constexpr std::size_t kColumn = 12;
   std::string text = cat("usage: ", name, " COMMAND [options]\n\nCommands\n");
   for (const Command& command : commands) {
-    text += cat("  ", command.word, std::string(kColumn - 2 - std::min(kColumn - 3, command.word.size()), ' '),
-                wrap(command.purpose, text_columns() - kColumn, kColumn), "\n");
+    text +=
+        cat("  ", command.word, std::string(kColumn - 2 - std::min(kColumn - 3, command.word.size()), ' '),
+            wrap(command.purpose, text_columns() - kColumn, kColumn), "\n");
   }
   return cat(text, "\n", name, " COMMAND --help explains a command\n");
 }

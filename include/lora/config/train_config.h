@@ -57,8 +57,8 @@ struct TrainConfig {
     v("exclude", exclude, "sites to leave out, in the same forms", Placeholder{"NAME"}, CommaSeparated{});
     v("layers", layers, "only these layers: 0-5,8 or first:4 or last:8", Placeholder{"RANGE"});
     v("modules_to_save", modules_to_save,
-      "modules trained whole and stored beside the adapter (classification heads)",
-      Placeholder{"NAME"}, CommaSeparated{});
+      "modules trained whole and stored beside the adapter (classification heads)", Placeholder{"NAME"},
+      CommaSeparated{});
     v("init_adapter", init_adapter,
       "adapter folder to start from; its targets, rank and alpha are used instead of the options");
     v("rank", rank, "inner dimension r; adapter size grows linearly with it", at_least(1));

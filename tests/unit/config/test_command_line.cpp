@@ -1,11 +1,10 @@
-#include "config/command_line.h"
-
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "config/command_line.h"
 #include "sample_config.h"
 #include "support/catch.h"
 
@@ -43,7 +42,8 @@ class ConfigFile {
 }  // namespace
 
 TEST_CASE("flags: values follow a space or an equals sign, and the last one wins") {
-  const SampleConfig config = parsed({"rows", "--rank", "4", "--rank=8", "--alpha=1e-2", "--learning-rate", "3e-5"});
+  const SampleConfig config =
+      parsed({"rows", "--rank", "4", "--rank=8", "--alpha=1e-2", "--learning-rate", "3e-5"});
   CHECK(config.input == "rows");
   CHECK(config.rank == 8);
   CHECK(config.alpha == 0.01);
@@ -55,7 +55,8 @@ TEST_CASE("flags: lists take several values, repeat, and split at commas only wh
   CHECK(parsed({"--targets", "q", "v", "--input", "x"}).targets == Strings{"q", "v"});
   CHECK(parsed({"x", "--targets", "q", "--targets=v"}).targets == Strings{"q", "v"});
   CHECK(parsed({"x", "--targets", "q,v", "/a{1,2}/"}).targets == Strings{"q", "v", "/a{1,2}/"});
-  CHECK(parsed({"x", "--words", "yes, sir", "[a,b]", "{}", ""}).words == Strings{"yes, sir", "[a,b]", "{}", ""});
+  CHECK(parsed({"x", "--words", "yes, sir", "[a,b]", "{}", ""}).words ==
+        Strings{"yes, sir", "[a,b]", "{}", ""});
   CHECK(parsed({"x", "--words=[a]"}).words == Strings{"[a]"});
 }
 

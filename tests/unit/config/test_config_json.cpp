@@ -1,5 +1,4 @@
 #include "lora/config/config_json.h"
-
 #include "lora/config/eval_config.h"
 #include "lora/config/merge_config.h"
 #include "lora/config/train_config.h"
@@ -32,7 +31,8 @@ void check_round_trip(const Config& config) {
 TEST_CASE("config json: named options are set, others stay") {
   SampleConfig config;
   CHECK(read(config, R"({"rank": 8, "alpha": 16, "targets": ["q", "v"], "bucket": false, "note": "n",
-                         "steps": 5, "learning_rate": 1e-3, "cache": true})").empty());
+                         "steps": 5, "learning_rate": 1e-3, "cache": true})")
+            .empty());
   CHECK(config.rank == 8);
   CHECK(config.alpha == 16);
   CHECK(config.targets == std::vector<std::string>{"q", "v"});
@@ -55,7 +55,8 @@ TEST_CASE("config json: null unsets an optional option and is refused elsewhere"
 TEST_CASE("config json: what is written reads back to the same text") {
   SampleConfig config;
   check_round_trip(config);
-  config = {"in put \"x\"", "full", {}, {" a", "[b,c]", ""}, 1, 0, 1.0 / 3, 1e-8, 9, 5e-324, "", false, false, true};
+  config = {"in put \"x\"", "full", {},  {" a", "[b,c]", ""}, 1, 0, 1.0 / 3, 1e-8, 9, 5e-324, "",
+            false,          false,  true};
   check_round_trip(config);
 }
 
@@ -87,19 +88,36 @@ TEST_CASE("config json: an unknown key names the nearest") {
 
 TEST_CASE("config json: every problem is listed at once") {
   const std::string failure = refusal(R"({"rnak": 8, "alpha": -1, "method": 5})");
-  for (const char* part : {"rnak", "\"alpha\" must be above 0, found -1", "\"method\" must be a string, found 5"}) {
+  for (const char* part :
+       {"rnak", "\"alpha\" must be above 0, found -1", "\"method\" must be a string, found 5"}) {
     CHECK(failure.find(part) != std::string::npos);
   }
 }
 
 TEST_CASE("config json: values of the wrong type or range are refused by name") {
-  for (const char* json :
-       {R"({"rank": -1})", R"({"rank": 0})", R"({"rank": 5e9})", R"({"rank": 5000000000})", R"({"rank": 3.9})",
-        R"({"rank": 1e400})", R"({"rank": 99999999999999999999})", R"({"rank": "8"})", R"({"rank": true})",
-        R"({"steps": 0})", R"({"steps": 2.0})", R"({"learning_rate": "1e-3"})", R"({"learning_rate": NaN})",
-        R"({"learning_rate": 0})", R"({"dropout": 1})", R"({"bucket": 1})", R"({"bucket": "true"})",
-        R"({"targets": "qv"})", R"({"targets": [1]})", R"({"targets": null})", R"({"method": "lra"})",
-        R"({"note": 1})", R"({"cache": "yes"})"}) {
+  for (const char* json : {R"({"rank": -1})",
+                           R"({"rank": 0})",
+                           R"({"rank": 5e9})",
+                           R"({"rank": 5000000000})",
+                           R"({"rank": 3.9})",
+                           R"({"rank": 1e400})",
+                           R"({"rank": 99999999999999999999})",
+                           R"({"rank": "8"})",
+                           R"({"rank": true})",
+                           R"({"steps": 0})",
+                           R"({"steps": 2.0})",
+                           R"({"learning_rate": "1e-3"})",
+                           R"({"learning_rate": NaN})",
+                           R"({"learning_rate": 0})",
+                           R"({"dropout": 1})",
+                           R"({"bucket": 1})",
+                           R"({"bucket": "true"})",
+                           R"({"targets": "qv"})",
+                           R"({"targets": [1]})",
+                           R"({"targets": null})",
+                           R"({"method": "lra"})",
+                           R"({"note": 1})",
+                           R"({"cache": "yes"})"}) {
     INFO(json);
     CHECK(refusal(json).starts_with("2: config: "));
   }

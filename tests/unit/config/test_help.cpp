@@ -1,7 +1,6 @@
-#include "config/help.h"
-
 #include <algorithm>
 
+#include "config/help.h"
 #include "config/values.h"
 #include "lora/base/text.h"
 #include "lora/config/eval_config.h"
@@ -35,7 +34,7 @@ void check_help_is_complete(std::size_t width) {
   const std::string help = help_text(kInfo, options, width);
   for (const Option& option : options.options()) {
     INFO(option.name);
-    const std::string head = option.positional                      ? option.placeholder
+    const std::string head = option.positional                   ? option.placeholder
                              : option.get() == OptionValue(true) ? "--[no-]" + option.flag().substr(2)
                                                                  : option.flag();
     const std::string text = entry(help, head);
@@ -72,7 +71,8 @@ TEST_CASE("usage: required options are in it") {
 TEST_CASE("short usage: shows an example and the way to the help") {
   SampleConfig config;
   CHECK(short_usage(kInfo, options_of(config)) ==
-        "usage: lora-sample FILE [options]\nexample: lora-sample rows --rank 8\nlora-sample --help explains every "
+        "usage: lora-sample FILE [options]\nexample: lora-sample rows --rank 8\nlora-sample --help explains "
+        "every "
         "option\n");
 }
 

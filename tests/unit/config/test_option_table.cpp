@@ -74,5 +74,6 @@ TEST_CASE("check: counts beyond 2147483647 are refused") {
   config.seed = 2147483647;
   CHECK(failure_of([&] { check_config(config); }).empty());
   config.seed = 2147483648;
-  CHECK(failure_of([&] { check_config(config); }) == "2: --seed must be at most 2147483647, found 2147483648");
+  CHECK(failure_of([&] { check_config(config); }) ==
+        "2: --seed must be at most 2147483647, found 2147483648");
 }

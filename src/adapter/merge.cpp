@@ -1,6 +1,7 @@
 #include "adapter/merge.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 
@@ -11,16 +12,6 @@ namespace lora {
 namespace {
 
 bool is_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
-
-void refuse_non_finite(const Adapter& adapter) {
-  std::vector<std::string> bad;
-  for (const auto& [name, tensor] : adapter.tensors()) {
-    if (!is_finite(*tensor)) bad.push_back(name);
-  }
-  if (bad.empty()) return;
-  throw Error(ExitCode::file, cat("the adapter has ", bad.size(), " tensors with NaN or Inf: ", join(bad, ", ")),
-              "it comes from a diverged training or is damaged: use an earlier one");
-}
 
 void refuse_shared_slots(const Program& program, const Adapter& adapter) {
   for (const AdaptedTarget& adapted : adapter.targets) {
@@ -54,6 +45,16 @@ MergedWeight round_once(const Site& site, const at::Tensor& base, const at::Tens
 }
 
 }  // namespace
+
+void refuse_non_finite(const Adapter& adapter) {
+  std::vector<std::string> bad;
+  for (const auto& [name, tensor] : adapter.tensors()) {
+    if (!is_finite(*tensor)) bad.push_back(name);
+  }
+  if (bad.empty()) return;
+  throw Error(ExitCode::file, cat("the adapter has ", bad.size(), " tensors with NaN or Inf: ", join(bad, ", ")),
+              "it comes from a diverged training or is damaged: use an earlier one");
+}
 
 std::vector<MergedWeight> merge_targets(const Program& program, const Adapter& adapter) {
   const at::NoGradGuard no_grad;

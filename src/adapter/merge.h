@@ -18,9 +18,12 @@ struct MergedWeight {
   bool changed() const { return largest_change > 0; }
 };
 
+/// file error naming the tensors with NaN or Inf.
+void refuse_non_finite(const Adapter& adapter);
+
 /// Each adapted weight once, in the order of the targets. Updates are summed in float64 and rounded once.
-/// file error naming adapter tensors that are not finite; mismatch error for a weight that other sites read from the
-/// same slot, or that would overflow.
+/// file error as refuse_non_finite; mismatch error for a weight that other sites read from the same slot, or that would
+/// overflow.
 std::vector<MergedWeight> merge_targets(const Program& program, const Adapter& adapter);
 
 /// mismatch error if neither a merged weight nor a saved one differs from the base.

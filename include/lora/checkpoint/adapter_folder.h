@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "lora/adapter/adapter.h"
 
@@ -19,21 +21,35 @@ struct AdapterProvenance {
 
 /// What adapter_config.json says (PEFT's LoraConfig).
 struct PeftConfig {
-  MethodConfig defaults;
+  MethodConfig defaults;                    ///< rank and alpha where no pattern matches
   std::string task_type;                    ///< CAUSAL_LM, SEQ_CLS ...
-  std::vector<std::string> target_modules;  ///< list form
-  std::string target_regex;                 ///< string form
+  std::vector<std::string> target_modules;  ///< list form: module paths or suffixes of whole segments
+  std::string target_regex;                 ///< string form: matches whole paths
+  bool narrowed = false;                    ///< exclude_modules or layers_to_transform leave some of them out
   std::vector<std::string> modules_to_save;
-  std::map<std::string, std::int64_t> rank_pattern;
-  std::map<std::string, double> alpha_pattern;
+  /// Regular expressions for the end of a module's path; the first match in file order counts.
+  std::vector<std::pair<std::string, std::int64_t>> rank_pattern;
+  std::vector<std::pair<std::string, double>> alpha_pattern;
   bool fan_in_fan_out = false;
+
+  /// The defaults with this module's own rank and alpha.
+  MethodConfig of(const std::string& module) const;
+};
+
+/// A block of a module's rank that belongs to one slice of a fused projection (or to the whole, if `slice` is empty).
+struct RankBlock {
+  std::string slice;  ///< "query", "key", "value"
+  std::int64_t rank = 0;
 };
 
 struct AdapterFolder {
+  std::filesystem::path path;
   PeftConfig config;
   AdapterProvenance provenance;
-  std::map<std::string, at::Tensor> tensors;  ///< by PEFT key
-  std::string sha256;                         ///< of adapter_model.safetensors
+  std::map<std::string, at::Tensor> tensors;               ///< by PEFT key
+  std::map<std::string, std::vector<RankBlock>> blocks;    ///< of modules that were written from slices
+  std::string sha256;                                      ///< of adapter_model.safetensors
+  std::uint64_t bytes = 0;                                 ///< of adapter_model.safetensors
 };
 
 /// Writes adapter_config.json, adapter_model.safetensors and README.md as PEFT reads them, each atomically
@@ -42,11 +58,13 @@ struct AdapterFolder {
 void write_adapter_folder(const std::filesystem::path& folder, const Program& program, const Adapter& adapter,
                           const AdapterProvenance& provenance, const std::string& card);
 
-/// Reads and checks a folder by itself: file errors for damage, unknown PEFT features by name.
+/// Reads and checks a folder by itself: file errors for damage, tensors that disagree with the config, unknown PEFT
+/// features by name.
 AdapterFolder read_adapter_folder(const std::filesystem::path& folder);
 
 /// Fits a folder to a program: mismatch error listing every missing, extra and misshapen tensor at once; a
-/// wrong base fingerprint is refused (a folder of another tool has none, which is logged).
+/// wrong base fingerprint is refused (a folder of another tool has none, which is logged). file error for tensors
+/// that are not finite. Tensors become float32 on the program's device.
 Adapter fit_adapter(const AdapterFolder& folder, const Program& program);
 
 }  // namespace lora

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+#include "lora/checkpoint/adapter_folder.h"
+
+namespace lora {
+
+/// Reads LoraConfig's JSON. file error naming every feature that is switched on and not supported.
+PeftConfig parse_peft_config(const Json& json, const JsonOrigin& origin);
+
+/// The keys that every PEFT release reads, sorted as PEFT sorts them.
+Json peft_config_json(const PeftConfig& config, const std::string& base_name);
+
+/// The part of that JSON that decides what an adapter computes: stored beside the tensors, too.
+Json decisive_part(const Json& config);
+
+/// True if target_modules matches: equal or a suffix of whole segments, or the regular expression on the whole path.
+bool is_targeted(const PeftConfig& config, const std::string& module);
+
+}  // namespace lora

@@ -1,0 +1,112 @@
+#include "checkpoint/peft_keys.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+
+namespace lora {
+namespace {
+
+constexpr std::string_view kFactorLeaves[] = {"lora_A.weight", "lora_B.weight", "lora_embedding_A", "lora_embedding_B"};
+constexpr std::string_view kEmbeddingCopy = ".base_layer.weight";
+/// Pieces of keys that belong to features beyond plain LoRA: DoRA, biases, trainable tokens.
+constexpr std::string_view kForeignPieces[] = {".lora_", ".base_layer.", ".token_adapter.", ".modules_to_save."};
+/// Longer paths exist in no model, and regular expressions are matched by recursion.
+constexpr std::size_t kLongestKey = 512;
+
+class KeySorter {
+ public:
+  explicit KeySorter(const std::string& place) : place_(place) {}
+
+  PeftTensors run(const std::map<std::string, at::Tensor>& tensors) {
+    for (const auto& [key, tensor] : tensors) take(key, tensor);
+    if (!unknown_.empty()) {
+      throw Error(ExitCode::file,
+                  cat(place_, ": ", unknown_.size(), " of ", tensors.size(), " tensors are of no kind known here\n",
+                      join(unknown_, "\n")),
+                  cat("expected ", kPeftPrefix, "MODULE.lora_A.weight and the like: low-rank factors, or parameters of ",
+                      "modules_to_save"));
+    }
+    return std::move(sorted_);
+  }
+
+ private:
+  void take(const std::string& key, const at::Tensor& tensor) {
+    if (!key.starts_with(kPeftPrefix) || key.size() > kLongestKey) return reject(key);
+    const std::string path = key.substr(std::string_view(kPeftPrefix).size());
+    for (const std::string_view leaf : kFactorLeaves) {
+      if (path.size() <= leaf.size() + 1 || !path.ends_with(cat(".", leaf))) continue;
+      sorted_.modules[path.substr(0, path.size() - leaf.size() - 1)][std::string(leaf)] = tensor;
+      return;
+    }
+    if (path.ends_with(kEmbeddingCopy)) {
+      sorted_.embedding_copies[path.substr(0, path.size() - kEmbeddingCopy.size())] = tensor;
+      return;
+    }
+    const bool foreign = std::any_of(std::begin(kForeignPieces), std::end(kForeignPieces),
+                                     [&](std::string_view piece) { return path.find(piece) != std::string::npos; });
+    if (foreign || path.empty()) return reject(key);
+    sorted_.whole[path] = tensor;
+  }
+
+  void reject(const std::string& key) { unknown_.push_back(cat("  ", printable(key.substr(0, kLongestKey)))); }
+
+  const std::string& place_;
+  PeftTensors sorted_;
+  std::vector<std::string> unknown_;
+};
+
+/// What is wrong with a module's factors; empty if nothing.
+std::string defect(const SiteTensors& tensors, std::int64_t rank) {
+  const bool linear = tensors.count("lora_A.weight") && tensors.count("lora_B.weight");
+  const bool embedding = tensors.count("lora_embedding_A") && tensors.count("lora_embedding_B");
+  if (tensors.size() != 2 || linear == embedding) {
+    std::vector<std::string> names;
+    for (const auto& [leaf, tensor] : tensors) names.push_back(leaf);
+    return cat("has ", join(names, ", "), "; it needs A and B and nothing else");
+  }
+  const auto [A, B] = factors_of(tensors);
+  if (!A.is_floating_point() || !B.is_floating_point()) return "has factors that are no floating-point numbers";
+  if (A.dim() != 2 || B.dim() != 2 || A.size(0) != rank || B.size(1) != rank) {
+    return cat("has A [", join(A.sizes(), ", "), "] and B [", join(B.sizes(), ", "), "]; rank ", rank,
+               " of adapter_config.json needs A [", rank, ", in] and B [out, ", rank, "]");
+  }
+  return {};
+}
+
+}  // namespace
+
+PeftTensors split_keys(const std::map<std::string, at::Tensor>& tensors, const std::string& place) {
+  return KeySorter(place).run(tensors);
+}
+
+std::string factor_key(const std::string& module, const std::string& leaf) {
+  return cat(kPeftPrefix, module, ".", leaf);
+}
+
+std::string whole_key(const std::string& parameter) { return kPeftPrefix + parameter; }
+
+void check_factors(const PeftTensors& tensors, const PeftConfig& config, const std::string& place) {
+  std::vector<std::string> defects;
+  for (const auto& [module, factors] : tensors.modules) {
+    const std::string found = defect(factors, config.of(module).rank);
+    if (!found.empty()) defects.push_back(cat("  ", printable(module), " ", found));
+  }
+  if (defects.empty()) return;
+  throw Error(ExitCode::file,
+              cat(place, ": ", defects.size(), " of ", tensors.modules.size(),
+                  " modules disagree with adapter_config.json\n", join(defects, "\n")),
+              "adapter_config.json and adapter_model.safetensors must come from one training");
+}
+
+Factors factors_of(const SiteTensors& tensors) {
+  const bool embedding = tensors.count("lora_embedding_A") > 0;
+  return {tensors.at(embedding ? "lora_embedding_A" : "lora_A.weight"),
+          tensors.at(embedding ? "lora_embedding_B" : "lora_B.weight")};
+}
+
+}  // namespace lora

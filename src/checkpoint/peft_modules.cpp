@@ -1,0 +1,102 @@
+#include "checkpoint/peft_modules.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+
+namespace lora {
+namespace {
+
+constexpr const char *kA = "lora_A.weight", *kB = "lora_B.weight";
+
+/// alpha that gives `scale` at this rank.
+double alpha_for(double scale, const MethodConfig& config) {
+  const auto r = static_cast<double>(config.rank);
+  return scale * (config.rank_stabilized ? std::sqrt(r) : r);
+}
+
+at::Tensor rows_of(const SiteSlice& slice, const at::Tensor& like) {
+  return at::tensor(slice.rows, at::kLong).to(like.device());
+}
+
+PeftModule stack(const std::vector<const AdaptedTarget*>& parts) {
+  const AdaptedTarget& first = *parts.front();
+  const double scale = first.config.scale();
+  PeftModule module{first.target.site, first.config, {}, {}};
+  std::vector<at::Tensor> down, up;
+  module.config.rank = 0;
+  for (const AdaptedTarget* part : parts) {
+    if (part->config.scale() != scale) {
+      throw Error(ExitCode::internal, cat("slices of ", module.site->path, " have different scales"));
+    }
+    const at::Tensor &A = part->tensors.at(kA), &B = part->tensors.at(kB);
+    const SiteSlice* slice = part->target.slice;
+    down.push_back(A);
+    up.push_back(slice ? at::zeros({module.site->out, B.size(1)}, B.options()).index_copy_(0, rows_of(*slice, B), B) : B);
+    module.blocks.push_back({slice ? to_string(slice->role) : "", part->config.rank});
+    module.config.rank += part->config.rank;
+  }
+  module.config.alpha = alpha_for(scale, module.config);
+  module.tensors = {{kA, at::cat(down, 0)}, {kB, at::cat(up, 1)}};
+  return module;
+}
+
+const SiteSlice* find_slice(const Site& site, const std::string& name) {
+  const auto found = std::find_if(site.slices.begin(), site.slices.end(),
+                                  [&](const SiteSlice& slice) { return to_string(slice.role) == name; });
+  if (found == site.slices.end()) {
+    throw Error(ExitCode::file, cat("the adapter has a part \"", printable(name), "\" of ", site.path,
+                                    ", where the model has no such slice"));
+  }
+  return &*found;
+}
+
+}  // namespace
+
+std::vector<PeftModule> peft_modules(const Adapter& adapter) {
+  std::vector<std::pair<const Site*, std::vector<const AdaptedTarget*>>> by_site;
+  for (const AdaptedTarget& adapted : adapter.targets) {
+    const auto found = std::find_if(by_site.begin(), by_site.end(),
+                                    [&](const auto& group) { return group.first == adapted.target.site; });
+    if (found != by_site.end())
+      found->second.push_back(&adapted);
+    else
+      by_site.push_back({adapted.target.site, {&adapted}});
+  }
+  std::vector<PeftModule> modules;
+  for (const auto& [site, parts] : by_site) {
+    const bool plain = parts.size() == 1 && !parts.front()->target.slice;
+    modules.push_back(plain ? PeftModule{site, parts.front()->config, parts.front()->tensors, {}} : stack(parts));
+  }
+  return modules;
+}
+
+std::vector<AdaptedTarget> targets_of(const PeftModule& module) {
+  if (module.blocks.empty()) return {{{module.site, nullptr}, module.config, module.tensors}};
+  const at::Tensor &A = module.tensors.at(kA), &B = module.tensors.at(kB);
+  std::vector<AdaptedTarget> targets;
+  std::int64_t begin = 0, non_zero = 0;
+  for (const RankBlock& block : module.blocks) {
+    if (begin + block.rank > module.config.rank) break;
+    const SiteSlice* slice = block.slice.empty() ? nullptr : find_slice(*module.site, block.slice);
+    MethodConfig config = module.config;
+    config.rank = block.rank;
+    config.alpha = alpha_for(module.config.scale(), config);
+    const at::Tensor columns = B.narrow(1, begin, block.rank);
+    const at::Tensor up = slice ? columns.index_select(0, rows_of(*slice, B)) : columns.clone();
+    non_zero += up.count_nonzero().item<std::int64_t>();
+    targets.push_back({{module.site, slice}, config, {{kA, A.narrow(0, begin, block.rank).clone()}, {kB, up}}});
+    begin += block.rank;
+  }
+  if (targets.size() != module.blocks.size() || begin != module.config.rank ||
+      non_zero != B.count_nonzero().item<std::int64_t>()) {
+    throw Error(ExitCode::file, cat("the tensors of ", module.site->path, " do not have the parts that lora.blocks lists"));
+  }
+  return targets;
+}
+
+}  // namespace lora

@@ -29,7 +29,7 @@ std::string progress_text(const ProgressState& state) {
 
 std::string progress_bar(std::int64_t step, std::int64_t total, int width) {
   const auto done = static_cast<std::size_t>(width * std::min(step, total) / std::max<std::int64_t>(1, total));
-  return "[" + std::string(done, '#') + std::string(static_cast<std::size_t>(width) - done, '.') + "]";
+  return cat("[", std::string(done, '#'), std::string(static_cast<std::size_t>(width) - done, '.'), "]");
 }
 
 void Progress::show(const ProgressState& state) {

@@ -1,5 +1,7 @@
 #include "config/help.h"
 
+#include <algorithm>
+
 #include "config/general_options.h"
 #include "config/values.h"
 #include "lora/base/text.h"
@@ -8,6 +10,7 @@ namespace lora {
 namespace {
 
 constexpr std::size_t kHelpColumn = 28;  ///< where the explanation of an option begins
+constexpr char kFixedSpace = '\x1f';     ///< a space where wrap() breaks no line
 
 std::string placeholder(const Option& option) {
   const std::string more = option.kind == OptionKind::list ? " ..." : "";
@@ -53,6 +56,7 @@ std::string option_facts(const Option& option, const OptionTable& options) {
   if (option.required) facts.push_back(required_fact(*option.required, options));
   if (option.rule) facts.push_back(option.rule->text);
   if (const std::string text = default_fact(option); !text.empty()) facts.push_back(text);
+  for (std::string& fact : facts) std::replace(fact.begin(), fact.end(), ' ', kFixedSpace);
   return facts.empty() ? "" : cat(" [", join(facts, "; "), "]");
 }
 
@@ -61,6 +65,15 @@ std::string option_lines(const Option& option, const OptionTable& options, std::
   const bool fits = lines.size() + 2 <= kHelpColumn;
   lines += fits ? std::string(kHelpColumn - lines.size(), ' ') : "\n" + std::string(kHelpColumn, ' ');
   return lines + wrap(option.help + option_facts(option, options), width - kHelpColumn, kHelpColumn) + "\n";
+}
+
+/// A command line that can be copied although it may take several lines; a flag keeps its value beside it.
+std::string example_lines(std::string example, std::size_t width) {
+  for (std::size_t i = 0; i + 1 < example.size(); ++i) {
+    if (example[i] == ' ' && example[i + 1] != '-') example[i] = kFixedSpace;
+  }
+  const auto lines = split(wrap(example, width - std::string_view("      \\").size() - 1, 0), '\n');
+  return cat("  ", join(lines, " \\\n      "), "\n");
 }
 
 std::string sections(const OptionTable& options, std::size_t width) {
@@ -88,6 +101,7 @@ std::string wrap(std::string_view text, std::size_t width, std::size_t indent) {
     wrapped += word;
     used += word.size();
   }
+  std::replace(wrapped.begin(), wrapped.end(), kFixedSpace, ' ');
   return wrapped;
 }
 
@@ -108,7 +122,7 @@ std::string help_text(const CommandInfo& command, const OptionTable& options, st
   GeneralOptions general;
   std::string text =
       cat(wrap(command.purpose, width, 0), "\n\n", usage_line(command, options), "\nExamples\n");
-  for (const std::string& example : command.examples) text += cat("  ", example, "\n");
+  for (const std::string& example : command.examples) text += example_lines(example, width);
   return cat(text, sections(options, width), sections(options_of(general), width));
 }
 

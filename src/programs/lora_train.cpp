@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
       "weight. Writes a run folder with the trained adapter.",
       {"lora-train --model model.pt --data train.jsonl --valid valid.jsonl --out runs/first",
        "lora-train --model model.pt --list-targets",
-       "lora-train --model model.pt --data train.jsonl --targets qv --rank 8 --dry-run"},
+       "lora-train --model model.pt --data train.jsonl --dry-run"},
       lora::train);
   return lora::run_program("lora-train", {train}, argc, argv);
 }

@@ -99,8 +99,8 @@ int run_program(const std::string& name, const std::vector<Command>& commands, i
   std::string command = name;
   try {
     const int code = dispatch(command, commands, Strings(argv + 1, argv + argc));
-    finish_results();
-    return code;
+    const ExitCode delivered = finish_results();
+    return delivered == ExitCode::ok ? code : static_cast<int>(delivered);
   } catch (...) {
     Failure failure = describe_failure(std::current_exception());
     if (failure.code == ExitCode::usage && failure.hint.empty()) {

@@ -1,6 +1,7 @@
 #include "programs/standard_streams.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -9,8 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
-
-#include "lora/base/error.h"
 
 namespace lora {
 namespace {
@@ -22,6 +21,12 @@ int raw_columns() {
   winsize size{};
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
   return kFewestColumns;
+}
+
+/// True if stdout is a pipe that nobody reads any more.
+bool reader_left() {
+  pollfd state{STDOUT_FILENO, 0, 0};
+  return poll(&state, 1, 0) > 0 && (state.revents & POLLERR) != 0;
 }
 
 }  // namespace
@@ -36,9 +41,10 @@ void guard_standard_streams() {
   }
 }
 
-void finish_results() {
+ExitCode finish_results() {
   std::cout.flush();
-  if (std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  if (std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return ExitCode::ok;
+  if (reader_left()) return ExitCode::io;
   throw Error(ExitCode::io, "the results could not be written to stdout",
               "is it closed, or its disk full? files that were named on the command line are complete");
 }

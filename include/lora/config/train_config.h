@@ -60,7 +60,8 @@ struct TrainConfig {
       "modules trained whole and stored beside the adapter (classification heads)", Placeholder{"NAME"},
       CommaSeparated{});
     v("init_adapter", init_adapter,
-      "adapter folder to start from; its targets, rank and alpha are used instead of the options");
+      "adapter folder to start from; its targets, rank and alpha are used instead of the options",
+      Placeholder{"DIR"});
     v("rank", rank, "inner dimension r; adapter size grows linearly with it", at_least(1));
     v("alpha", alpha, "the update is multiplied by alpha / rank (LoRA paper, section 4.1)", above(0));
     v("dropout", dropout, "dropout before A, in training only", between(0, 0.999));

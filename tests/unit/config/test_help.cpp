@@ -91,6 +91,15 @@ TEST_CASE("help: an option shows its value's form, its rule and the default of t
   CHECK(entry(help_text(kInfo, options_of(config), 100), "--rank").find("default: 5") != std::string::npos);
 }
 
+TEST_CASE("help: a long example is continued between options") {
+  SampleConfig config;
+  const std::string example =
+      "lora-sample rows --learning-rate 0.001 --rank 8 --note abcdefghijklmnop --alpha 3";
+  const std::string help = help_text({"lora-sample", "Helps.", {example}}, options_of(config), 80);
+  CHECK(help.find("  lora-sample rows --learning-rate 0.001 --rank 8 --note abcdefghijklmnop \\\n"
+                  "      --alpha 3\n") != std::string::npos);
+}
+
 TEST_CASE("help: every option of every program is there with its default, within the columns") {
   for (const std::size_t width : {80, 100}) {
     check_help_is_complete<TrainConfig>(width);

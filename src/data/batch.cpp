@@ -50,7 +50,8 @@ Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id
   for (const EncodedRow* row : rows) batch.time = std::max(batch.time, input_length(*row, classification));
   batch.inputs.input_ids = filled(batch.rows, batch.time, pad_id);
   batch.inputs.attention_mask = filled(batch.rows, batch.time, 0);
-  const bool typed = std::any_of(rows.begin(), rows.end(), [](const auto* row) { return !row->types.empty(); });
+  const bool typed =
+      std::any_of(rows.begin(), rows.end(), [](const auto* row) { return !row->types.empty(); });
   if (typed) batch.inputs.token_type_ids = filled(batch.rows, batch.time, 0);
   for (std::int64_t b = 0; b < batch.rows; ++b) {
     const EncodedRow& row = *rows[static_cast<std::size_t>(b)];
@@ -59,7 +60,8 @@ Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id
     std::copy_n(row.ids.begin(), length, batch.inputs.input_ids.data_ptr<std::int64_t>() + b * batch.time);
     std::fill_n(batch.inputs.attention_mask.data_ptr<std::int64_t>() + b * batch.time, length, 1);
     if (row.types.empty()) continue;
-    std::copy_n(row.types.begin(), length, batch.inputs.token_type_ids.data_ptr<std::int64_t>() + b * batch.time);
+    std::copy_n(row.types.begin(), length,
+                batch.inputs.token_type_ids.data_ptr<std::int64_t>() + b * batch.time);
   }
   classification ? add_classes(batch, rows) : add_targets(batch, rows);
   batch.labelled = batch.targets.size(0);

@@ -35,7 +35,9 @@ PromptCompletion as_plain_prompt(const Instruction& row) {
 }
 
 bool drop_oldest_exchange(std::vector<ChatMessage>& messages) {
-  const auto has_role = [](const char* role) { return [role](const ChatMessage& m) { return m.role == role; }; };
+  const auto has_role = [](const char* role) {
+    return [role](const ChatMessage& m) { return m.role == role; };
+  };
   const auto begin = std::find_if_not(messages.begin(), messages.end(), has_role("system"));
   if (begin == messages.end()) return false;
   const auto end = std::find_if(begin + 1, messages.end(), has_role("user"));

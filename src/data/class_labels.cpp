@@ -31,7 +31,8 @@ struct Unknown {
 }  // namespace
 
 ClassLabels::ClassLabels(std::vector<std::string> names) : names_(std::move(names)) {
-  for (std::size_t i = 0; i < names_.size(); ++i) index_.emplace(std::to_string(i), static_cast<std::int64_t>(i));
+  for (std::size_t i = 0; i < names_.size(); ++i)
+    index_.emplace(std::to_string(i), static_cast<std::int64_t>(i));
   for (std::size_t i = 0; i < names_.size(); ++i) index_[names_[i]] = static_cast<std::int64_t>(i);
 }
 

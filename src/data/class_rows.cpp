@@ -64,7 +64,8 @@ EncodedExample ClassRows::finish(TokenPair tokens, const std::string& label, std
   EncodedRow row;
   row.target = labels_.find(label).value();
   row.ids = std::move(tokens.ids);
-  const bool has_types = std::any_of(tokens.types.begin(), tokens.types.end(), [](auto type) { return type != 0; });
+  const bool has_types =
+      std::any_of(tokens.types.begin(), tokens.types.end(), [](auto type) { return type != 0; });
   if (has_types) row.types = std::move(tokens.types);
   example.rows.push_back(std::move(row));
   return example;

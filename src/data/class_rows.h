@@ -6,7 +6,8 @@
 
 namespace lora {
 
-/// Encodes examples for a classifier. Thread-safe; errors do not name the row. Labels must be classes already.
+/// Encodes examples for a classifier. Thread-safe; errors do not name the row. Labels must be classes
+/// already.
 class ClassRows {
  public:
   ClassRows(const Tokenizer& tokenizer, const EncodeOptions& options, const ClassLabels& labels);

@@ -44,7 +44,8 @@ std::vector<EncodedExample> encode_all(const DataSet& data, const Tokenizer& tok
   for_each_row(data.examples.size(), threads, [&](std::size_t i) {
     const Example& example = data.examples[i];
     try {
-      encoded[i] = classification ? class_rows.encode(example.content) : language_rows.encode(example.content);
+      encoded[i] =
+          classification ? class_rows.encode(example.content) : language_rows.encode(example.content);
       check_vocabulary(encoded[i], options);
     } catch (const Error& error) {
       throw Error(error.code(), cat(data.place(example.line), ": ", error.what()), error.hint());
@@ -80,10 +81,12 @@ void check_any_left(const DataSet& data, const EncodeReport& report, const Encod
 
 std::int64_t EncodedRow::label_count() const {
   if (labels.empty()) return 0;
-  return std::count_if(labels.begin() + 1, labels.end(), [](std::int32_t label) { return label != kIgnoredLabel; });
+  return std::count_if(labels.begin() + 1, labels.end(),
+                       [](std::int32_t label) { return label != kIgnoredLabel; });
 }
 
-EncodedSet encode(const DataSet& data, const Tokenizer& tokenizer, const EncodeOptions& options, int threads) {
+EncodedSet encode(const DataSet& data, const Tokenizer& tokenizer, const EncodeOptions& options,
+                  int threads) {
   check_options(options);
   EncodedSet set;
   set.report.classification = !options.labels.empty();

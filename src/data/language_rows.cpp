@@ -91,7 +91,8 @@ Sequence LanguageRows::sequence(const PromptCompletion& row) const {
   result.append(frame_.start(), all);
   result.append(frame_.opening(row.prompt), all);
   result.answer = result.size();
-  result.append(row.prompt.empty() ? frame_.opening(row.completion) : frame_.continuation(row.completion), true);
+  result.append(row.prompt.empty() ? frame_.opening(row.completion) : frame_.continuation(row.completion),
+                true);
   if (options_.append_eos) result.append(frame_.end(), true);
   return result;
 }

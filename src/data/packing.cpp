@@ -17,12 +17,12 @@ void sort_by_length(std::vector<std::size_t>& numbers, const std::vector<std::in
 }
 
 std::vector<std::vector<std::size_t>> pack(const std::vector<std::size_t>& sorted,
-                                           const std::vector<std::int64_t>& lengths, std::int64_t max_tokens) {
+                                           const std::vector<std::int64_t>& lengths,
+                                           std::int64_t max_tokens) {
   std::vector<std::vector<std::size_t>> groups;
   for (std::size_t number : sorted) {
-    const bool full =
-        groups.empty() ||
-        (static_cast<std::int64_t>(groups.back().size()) + 1) * lengths[number] > max_tokens;
+    const bool full = groups.empty() ||
+                      (static_cast<std::int64_t>(groups.back().size()) + 1) * lengths[number] > max_tokens;
     if (full) groups.emplace_back();
     groups.back().push_back(number);
   }

@@ -14,7 +14,7 @@
 namespace lora {
 namespace {
 
-constexpr std::size_t kExcerpt = 60;         ///< bytes of a bad row shown in its message
+constexpr std::size_t kExcerpt = 60;           ///< bytes of a bad row shown in its message
 constexpr std::int64_t kMostSkipsLogged = 10;  ///< skipped rows that are named in the log
 
 void check_kind_of_file(const std::filesystem::path& path) {
@@ -49,8 +49,9 @@ class Reader {
 
   void finish() const {
     if (data_.examples.empty()) {
-      throw Error(ExitCode::data, cat(data_.path.string(), ": no rows",
-                                      data_.skipped_bad ? cat(", ", data_.skipped_bad, " bad ones skipped") : ""),
+      throw Error(ExitCode::data,
+                  cat(data_.path.string(), ": no rows",
+                      data_.skipped_bad ? cat(", ", data_.skipped_bad, " bad ones skipped") : ""),
                   "a data file is one JSON array of objects, or one JSON object on every line");
     }
     log_info("data", data_.path.string(), ": ", data_.examples.size(), " rows of {", shape_->name(), "}",
@@ -74,8 +75,8 @@ class Reader {
 
   [[noreturn]] void refuse_mixed(const RowShape& shape, const JsonOrigin& origin) const {
     throw Error(ExitCode::data,
-                cat(origin.place, ": mixed row shapes: this row is {", shape.name(), "}, ", data_.place(first_),
-                    " is {", shape_->name(), "}"),
+                cat(origin.place, ": mixed row shapes: this row is {", shape.name(), "}, ",
+                    data_.place(first_), " is {", shape_->name(), "}"),
                 "put rows of different shapes into different files");
   }
 
@@ -85,7 +86,8 @@ class Reader {
     const std::string message = cat(error.what(), "; the row is ", printable(row.substr(0, kExcerpt)),
                                     row.size() > kExcerpt ? "..." : "");
     if (data_.skipped_bad == options_.skip_bad) {
-      const std::string before = data_.skipped_bad ? cat(" (", data_.skipped_bad, " bad rows skipped before)") : "";
+      const std::string before =
+          data_.skipped_bad ? cat(" (", data_.skipped_bad, " bad rows skipped before)") : "";
       throw Error(error.code(), message + before, hint(error));
     }
     if (++data_.skipped_bad <= kMostSkipsLogged) log_warn("data", "skipped: ", message);
@@ -93,9 +95,10 @@ class Reader {
 
   std::string hint(const Error& error) const {
     if (!error.hint().empty()) return error.hint();
-    return data_.is_array ? "correct the row, or let --skip-bad N skip it"
-                          : "every line is one whole JSON object (rows over several lines need an array [...]); "
-                            "correct the row, or let --skip-bad N skip it";
+    return data_.is_array
+               ? "correct the row, or let --skip-bad N skip it"
+               : "every line is one whole JSON object (rows over several lines need an array [...]); "
+                 "correct the row, or let --skip-bad N skip it";
   }
 
   DataSet& data_;

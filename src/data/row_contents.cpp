@@ -58,7 +58,8 @@ Content read_messages(const RowFields& row) {
   if (array.empty()) row.refuse("messages", "is empty");
   Chat chat;
   for (const Json& item : array) {
-    const JsonOrigin origin{cat(row.origin().place, ", message ", chat.messages.size() + 1), row.origin().code};
+    const JsonOrigin origin{cat(row.origin().place, ", message ", chat.messages.size() + 1),
+                            row.origin().code};
     const RowFields message(item, row.names(), origin);
     for (const char* field : {"role", "content"}) {
       if (!message.find(field)) message.refuse(field, "is missing");
@@ -80,13 +81,15 @@ Content read_instruction(const RowFields& row) {
 Content read_token_sequence(const RowFields& row) {
   TokenSequence sequence{ids_of(row, "input_ids", 0), ids_of(row, "labels", kIgnoredLabel)};
   if (sequence.ids.size() != sequence.labels.size()) {
-    row.refuse("labels", cat("has ", sequence.labels.size(), " entries for ", sequence.ids.size(), " input ids"));
+    row.refuse("labels",
+               cat("has ", sequence.labels.size(), " entries for ", sequence.ids.size(), " input ids"));
   }
   for (std::size_t i = 0; i < sequence.ids.size(); ++i) {
     const std::int32_t label = sequence.labels[i];
     if (label == kIgnoredLabel || label == sequence.ids[i]) continue;
-    row.refuse("labels", cat("entry ", i + 1, " is ", label, ", must be the input id there, ", sequence.ids[i],
-                             ", or ", kIgnoredLabel, " for no loss: labels are aligned with the ids, not shifted"));
+    row.refuse("labels",
+               cat("entry ", i + 1, " is ", label, ", must be the input id there, ", sequence.ids[i], ", or ",
+                   kIgnoredLabel, " for no loss: labels are aligned with the ids, not shifted"));
   }
   remove_padding(row, {&sequence.ids, &sequence.labels});
   return sequence;

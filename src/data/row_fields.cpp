@@ -22,8 +22,8 @@ FieldNames::FieldNames(std::map<std::string, std::string> mapped, const std::vec
 
 const std::string* FieldNames::in_file(const std::string& standard) const {
   if (const auto found = mapped_.find(standard); found != mapped_.end()) return &found->second;
-  const bool taken =
-      std::any_of(mapped_.begin(), mapped_.end(), [&](const auto& entry) { return entry.second == standard; });
+  const bool taken = std::any_of(mapped_.begin(), mapped_.end(),
+                                 [&](const auto& entry) { return entry.second == standard; });
   return taken ? nullptr : &standard;
 }
 

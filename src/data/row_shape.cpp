@@ -32,7 +32,8 @@ std::string suggestions(const Json& row) {
 [[noreturn]] void refuse_unknown(const RowFields& row) {
   std::string missing;
   for (const auto& [field, name] : row.names().mapped()) {
-    if (!row.find(field)) missing += cat("; --fields maps ", field, " to \"", printable(name), "\", which it lacks");
+    if (!row.find(field))
+      missing += cat("; --fields maps ", field, " to \"", printable(name), "\", which it lacks");
   }
   std::vector<std::string> shapes;
   for (const RowShape& shape : row_shapes()) shapes.push_back(cat("{", shape.name(), "}"));

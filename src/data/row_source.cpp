@@ -60,7 +60,8 @@ std::optional<RawRow> RowSource::next_element() {
 }
 
 void RowSource::skip_space() {
-  for (; position_ < bytes_.size() && kJsonSpace.find(bytes_[position_]) != std::string_view::npos; ++position_) {
+  for (; position_ < bytes_.size() && kJsonSpace.find(bytes_[position_]) != std::string_view::npos;
+       ++position_) {
     line_ += bytes_[position_] == '\n';
   }
 }

@@ -14,9 +14,9 @@ struct RawRow {
   std::string_view text;    ///< with its indentation, so that columns are those of the file
 };
 
-/// Splits a data file into rows, one at a time: the elements of a JSON array if the first character is '[', the
-/// lines that are not blank otherwise. A byte-order mark is skipped. Only the frame is checked here: data error
-/// for an array that is not closed, a trailing comma, or text behind the array.
+/// Splits a data file into rows, one at a time: the elements of a JSON array if the first character is '[',
+/// the lines that are not blank otherwise. A byte-order mark is skipped. Only the frame is checked here: data
+/// error for an array that is not closed, a trailing comma, or text behind the array.
 class RowSource {
  public:
   /// `bytes` must outlive the source; `name` is for messages.

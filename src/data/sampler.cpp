@@ -45,8 +45,8 @@ Update Sampler::update(std::int64_t number) const {
   return {pack(rows, lengths_, options_.max_tokens)};
 }
 
-/// Shuffled rows. Bucketing sorts those of 50 updates by length and then shuffles these updates; the rows of an
-/// incomplete last update stay as they were drawn, so that it is no longer or shorter than others.
+/// Shuffled rows. Bucketing sorts those of 50 updates by length and then shuffles these updates; the rows of
+/// an incomplete last update stay as they were drawn, so that it is no longer or shorter than others.
 std::vector<std::size_t> Sampler::epoch_order(std::int64_t epoch) const {
   std::vector<std::size_t> order = shuffled(lengths_.size(), options_.seed, stream(epoch, 0));
   if (!options_.bucket_by_length) return order;
@@ -65,7 +65,8 @@ std::vector<std::size_t> Sampler::epoch_order(std::int64_t epoch) const {
       bucketed.insert(bucketed.end(), source, source + static_cast<std::ptrdiff_t>(size));
     }
   }
-  bucketed.insert(bucketed.end(), order.begin() + static_cast<std::ptrdiff_t>(full_updates * size), order.end());
+  bucketed.insert(bucketed.end(), order.begin() + static_cast<std::ptrdiff_t>(full_updates * size),
+                  order.end());
   return bucketed;
 }
 

@@ -41,7 +41,8 @@ bool TextFrame::marks_openings() const {
 /// Ids of `text` behind the anchor; none if the tokenizer merges the two.
 std::optional<TokenIds> TextFrame::behind_anchor(std::string_view text) const {
   const TokenIds ids = tokenizer_.encode(std::string(kAnchor).append(text));
-  if (ids.size() < anchor_.size() || !std::equal(anchor_.begin(), anchor_.end(), ids.begin())) return std::nullopt;
+  if (ids.size() < anchor_.size() || !std::equal(anchor_.begin(), anchor_.end(), ids.begin()))
+    return std::nullopt;
   return TokenIds(ids.begin() + static_cast<std::ptrdiff_t>(anchor_.size()), ids.end());
 }
 

@@ -19,9 +19,9 @@ struct EncodeOptions {
   /// cut trims the prompt from its left and keeps the answer; plain text becomes several windows.
   Overlong overlong = Overlong::cut;
   const ChatTemplate* chat = nullptr;  ///< for rows with messages and instructions; plain layouts if null
-  std::vector<std::string> labels;  ///< classifier: label names in logit order; empty for language models
-  bool append_eos = true;           ///< after completions and texts, where the tokenizer has eos
-  std::int64_t vocab_size = 0;      ///< ids beyond it are a mismatch error; 0 = unchecked
+  std::vector<std::string> labels;     ///< classifier: label names in logit order; empty for language models
+  bool append_eos = true;              ///< after completions and texts, where the tokenizer has eos
+  std::int64_t vocab_size = 0;         ///< ids beyond it are a mismatch error; 0 = unchecked
 };
 
 /// A row ready for batching. Language models: labels are aligned with ids (labels[t] is ids[t], or -100 where
@@ -53,10 +53,10 @@ struct EncodedSet {
   EncodeReport report;
 };
 
-/// Tokenises every row, in parallel over `threads`; the result does not depend on their number. Exactly one bos
-/// is kept (double bos is merged) and content never becomes a control token. Data error: label unknown to a
-/// classifier (all unknown ones listed), every row dropped, a row too long under Overlong::error. Mismatch: id
-/// outside the vocabulary, rows of a classifier for a language model or the other way round.
+/// Tokenises every row, in parallel over `threads`; the result does not depend on their number. Exactly one
+/// bos is kept (double bos is merged) and content never becomes a control token. Data error: label unknown to
+/// a classifier (all unknown ones listed), every row dropped, a row too long under Overlong::error. Mismatch:
+/// id outside the vocabulary, rows of a classifier for a language model or the other way round.
 EncodedSet encode(const DataSet& data, const Tokenizer& tokenizer, const EncodeOptions& options, int threads);
 
 /// Ids of prompt and completion as training sees them: [bos] prompt completion [eos], bos where the tokenizer

@@ -38,8 +38,8 @@ struct LabelledTokens {
   std::string label;
 };
 
-using Content = std::variant<PlainText, PromptCompletion, LabelledText, Chat, Instruction, TokenSequence,
-                             LabelledTokens>;
+using Content =
+    std::variant<PlainText, PromptCompletion, LabelledText, Chat, Instruction, TokenSequence, LabelledTokens>;
 
 /// One row of a data file.
 struct Example {
@@ -69,8 +69,9 @@ struct DataSet {
 ///   messages | prompt, completion | instruction, output[, input] | input_ids, labels[, attention_mask] |
 ///   input_ids, label[, attention_mask] | text, label[, text_pair] | text
 /// Further fields are ignored and named in the log; a field that is null counts as absent. Data error with
-/// file, line, column and excerpt for a malformed row, an unknown shape, mixed shapes, or an empty file. Labels
-/// may be strings, numbers or booleans; they are kept as text. Usage error: `fields` names no standard field.
+/// file, line, column and excerpt for a malformed row, an unknown shape, mixed shapes, or an empty file.
+/// Labels may be strings, numbers or booleans; they are kept as text. Usage error: `fields` names no standard
+/// field.
 DataSet read_data(const std::filesystem::path& path, const ReadOptions& options);
 
 }  // namespace lora

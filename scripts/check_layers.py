@@ -111,6 +111,7 @@ def check_single_file(found: list[Include]) -> Iterator[Violation]:
 
 class Declaration(NamedTuple):
     line: int
+    sources: list[str]
     depends: list[str]
     torch: bool
 
@@ -121,17 +122,31 @@ def declaration(project: Path, layer: str) -> Declaration | None:
     text = re.sub("#.*", "", path.read_text()) if path.exists() else ""
     for call in LAYER_CALL.finditer(text):
         if call.group(1) == layer:
-            depends = re.search(r"\bDEPENDS\s+((?:[a-z_0-9]+\s*)*)", call.group(2))
             line = text.count("\n", 0, call.start()) + 1
-            names = depends.group(1).split() if depends else []
-            return Declaration(line, names, "TORCH" in call.group(2).split())
+            arguments = keyword_lists(call.group(2).split())
+            sources, depends = arguments.get("SOURCES", []), arguments.get("DEPENDS", [])
+            return Declaration(line, sources, depends, "TORCH" in arguments)
     return None
 
 
-def check_cmake(project: Path, layer: str, used: set[str], layers: list[str]) -> Iterator[Violation]:
+def keyword_lists(words: list[str]) -> dict[str, list[str]]:
+    """CMake's arguments by the keyword before them: TORCH SOURCES a.cpp -> {TORCH: [], SOURCES: [a.cpp]}."""
+    lists: dict[str, list[str]] = {}
+    for word in words:
+        if word.isupper():
+            values = lists.setdefault(word, [])
+        else:
+            values.append(word)
+    return lists
+
+
+def check_cmake(project: Path, layer: str, found: list[Include], layers: list[str]) -> Iterator[Violation]:
+    """DEPENDS names lower layers only, and all that the layer's headers and sources include."""
     declared = declaration(project, layer)
     if declared is None:
         return
+    built = [each for each in found if each.file.suffix == ".h" or each.file.name in declared.sources]
+    used = {target for each in built if (target := target_layer(each, layers))}
     wrong = []
     for name in declared.depends:
         if name not in layers[: layers.index(layer)]:
@@ -152,8 +167,7 @@ def check(project: Path) -> tuple[list[Violation], int]:
     violations = [each for include in everything for each in check_include(include, layers)]
     violations += check_single_file(everything)
     for layer, group in found.items():
-        used = {target_layer(include, layers) for include in group} - {None}
-        violations += check_cmake(project, layer, used, layers)
+        violations += check_cmake(project, layer, group, layers)
     for path in sorted((project / "src").iterdir()):
         if path.is_dir() and path.name not in layers:
             violations.append(Violation(path.relative_to(project), 0, "a folder of src/ that is no layer"))

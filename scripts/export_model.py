@@ -18,6 +18,10 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a source is always a local path
 os.environ.setdefault("TQDM_DISABLE", "1")
 
+from modelfile.archive import check_writable  # noqa: E402  (transformers reads the environment when it is imported)
+from modelfile.command import export_source
+from modelfile.errors import IO, ExportError, run
+
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -36,24 +40,15 @@ def parse(arguments):
 
 
 def main():
+    started = time.monotonic()
     options = parse(sys.argv[1:])
-    from modelfile.errors import IO, ExportError, say
-    from modelfile.archive import check_writable
-
     if options.out.exists() and not options.overwrite:
         raise ExportError(IO, f'"{options.out}" exists already', "pass --overwrite, or choose another name")
     check_writable(options.out)
-    started = time.monotonic()
-    from modelfile.command import export_source
-
     metadata = export_source(options.source, options.out, options.task, options.labels, options.name, options.seed)
-    for method, facts in metadata["methods"].items():
-        say(f"{method}: differs from the live model by {facts['max_relative_difference']:.1e} (relative)")
     size = options.out.stat().st_size / 1e6
     print(f"{options.out}  {metadata['family']}  {size:.0f} MB  {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":
-    from modelfile.errors import run
-
     sys.exit(run(main))

@@ -47,7 +47,7 @@ class Draft:
 
     def add_metadata(self, metadata):
         """Puts the metadata behind the checked bytes, which stay as they are."""
-        text = json.dumps(metadata, indent=1, ensure_ascii=False)
+        text = json.dumps(metadata, ensure_ascii=False)
         self._attempt(lambda: _append(self.path, META, text))
 
     def publish(self):

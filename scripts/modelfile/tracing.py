@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from contextlib import contextmanager
 
 import torch
 
@@ -9,7 +10,7 @@ from .errors import FILE, ExportError
 from .methods import METHODS, check, trace_inputs
 from .wrapper import wrap
 
-TOLERANCE = 1e-4  # relative; traces of whole models differ by rounding only, 1e-6 and less
+TOLERANCE = 1e-4  # relative; traces of whole models differ by rounding only, 1e-5 and less
 
 
 def input_names(wrapper):
@@ -21,9 +22,34 @@ def offered_methods(wrapper):
 
 
 def short(error):
-    """First line of an exception's text, without the addresses and traces that follow."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
+    """The telling line of an exception, without traces and addresses."""
+    text = str(error).rpartition("\nRuntimeError: ")[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+class _NoContext:
+    """Stands for the context of an autograd function whose backward is not used."""
+
+    def save_for_backward(self, *tensors):
+        pass
+
+
+@contextmanager
+def plain_functions(model):
+    """Autograd functions written in Python run as the operations of their forward, which a file can hold.
+
+    Gradients are then those of these operations, by LibTorch.
+    """
+    modules = {type(each).__module__ for each in model.modules()}
+    functions = [each for each in torch.autograd.Function.__subclasses__() if each.__module__ in modules]
+    for function in functions:
+        function.apply = lambda *values, _forward=function.forward: _forward(_NoContext(), *values)
+    try:
+        yield
+    finally:
+        for function in functions:
+            del function.apply
 
 
 class Tracer:
@@ -38,7 +64,7 @@ class Tracer:
     def trace(self, names):
         """One module with these methods over shared weights."""
         examples = {name: trace_inputs(name, self.wrapper, self.inputs) for name in names}
-        with torch.no_grad(), warnings.catch_warnings():
+        with torch.no_grad(), plain_functions(self.wrapper), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the tracer warns of every shape that it turns into a constant
             return torch.jit.trace_module(self.wrapper, examples, check_trace=False, strict=False)
 

@@ -1,6 +1,6 @@
 #include "eval/comparison.h"
 
-#include "eval/text_table.h"
+#include "base/text_table.h"
 #include "lora/base/text.h"
 
 namespace lora {

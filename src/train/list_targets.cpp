@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iostream>
 
-#include "eval/text_table.h"
+#include "base/text_table.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 #include "lora/model/program.h"

@@ -1,4 +1,4 @@
-#include "eval/text_table.h"
+#include "base/text_table.h"
 #include "lora/base/error.h"
 #include "support/catch.h"
 

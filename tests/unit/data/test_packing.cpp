@@ -15,7 +15,12 @@ TEST_CASE("packing: a row beyond the budget runs alone") {
 }
 
 TEST_CASE("packing: equal lengths keep their order") {
-  std::vector<std::size_t> numbers = {3, 0, 2, 1};
+  std::vector<std::size_t> numbers;
+  for (std::size_t i = 100; i > 0; --i) numbers.push_back(i - 1);
+  const std::vector<std::size_t> before = numbers;
+  lora::sort_by_length(numbers, std::vector<std::int64_t>(100, 4));
+  CHECK(numbers == before);
+  numbers = {3, 0, 2, 1};
   lora::sort_by_length(numbers, {4, 4, 1, 4});
   CHECK(numbers == std::vector<std::size_t>{2, 3, 0, 1});
 }

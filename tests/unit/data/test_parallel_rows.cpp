@@ -1,6 +1,8 @@
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "data/parallel_rows.h"
@@ -32,4 +34,25 @@ TEST_CASE("parallel rows: the exception of the smallest failing row is thrown") 
       CHECK(what == "733");
     }
   }
+}
+
+TEST_CASE("parallel rows: a failure of a larger row that comes later does not hide the first") {
+  std::atomic<bool> large_begun = false, small_failed = false;
+  const auto wait_for = [](const std::atomic<bool>& flag) {
+    while (!flag) std::this_thread::yield();
+  };
+  const auto work = [&](std::size_t i) {
+    if (i == 10) {
+      wait_for(large_begun);
+      small_failed = true;
+      throw std::runtime_error("small");
+    }
+    if (i == 70) {
+      large_begun = true;
+      wait_for(small_failed);
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      throw std::runtime_error("large");
+    }
+  };
+  CHECK_THROWS_WITH(for_each_row(128, 2, work), "small");
 }

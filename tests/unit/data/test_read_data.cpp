@@ -1,4 +1,5 @@
 #include "data_text.h"
+#include "lora/base/random.h"
 #include "lora/base/sha256.h"
 #include "support/errors.h"
 
@@ -17,6 +18,18 @@ std::vector<std::int64_t> lines_of(const DataSet& data) {
   std::vector<std::int64_t> lines;
   for (const auto& example : data.examples) lines.push_back(example.line);
   return lines;
+}
+
+ReadOptions first(std::int64_t rows) {
+  ReadOptions options;
+  options.limit = rows;
+  return options;
+}
+
+ReadOptions skipping(std::int64_t rows) {
+  ReadOptions options;
+  options.skip_bad = rows;
+  return options;
 }
 
 void require_refused(const std::string& text, std::initializer_list<std::string> parts,
@@ -44,12 +57,12 @@ TEST_CASE("read data: JSONL and array give the same rows") {
 TEST_CASE("read data: the hash is that of the whole file, whatever the limit") {
   const std::string text = std::string(kRow) + "\n" + kRow + "\n";
   CHECK(read_text(text).sha256 == lora::sha256(text));
-  CHECK(read_text(text, {.limit = 1}).sha256 == lora::sha256(text));
+  CHECK(read_text(text, first(1)).sha256 == lora::sha256(text));
 }
 
 TEST_CASE("read data: the limit takes the first rows and reads no further") {
   const std::string text = std::string(kRow) + "\n" + kRow + "\nbroken";
-  CHECK(read_text(text, {.limit = 2}).examples.size() == 2);
+  CHECK(read_text(text, first(2)).examples.size() == 2);
   require_refused(text, {"line 3"});
 }
 
@@ -111,17 +124,40 @@ TEST_CASE("read data: a folder and a missing file are told apart") {
 
 TEST_CASE("read data: skip_bad skips so many rows, counts them, and refuses the next") {
   const std::string text = std::string("oops\n") + kRow + "\n{\"text\": 5}\n" + kRow + "\n";
-  const DataSet data = read_text(text, {.skip_bad = 2});
+  const DataSet data = read_text(text, skipping(2));
   CHECK(data.skipped_bad == 2);
   CHECK(lines_of(data) == std::vector<std::int64_t>{2, 4});
-  require_refused(text, {"line 3", "1 bad rows skipped before"}, {.skip_bad = 1});
-  require_refused("oops\n", {"no rows, 1 bad ones skipped"}, {.skip_bad = 1});
+  require_refused(text, {"line 3", "1 bad rows skipped before"}, skipping(1));
+  require_refused("oops\n", {"no rows, 1 bad ones skipped"}, skipping(1));
 }
 
 TEST_CASE("read data: rows of another shape than the first good one can be skipped too") {
   const DataSet data = read_text(
-      "{\"text\": 1}\n{\"prompt\": \"p\", \"completion\": \"c\"}\n" + std::string(kRow), {.skip_bad = 2});
+      "{\"text\": 1}\n{\"prompt\": \"p\", \"completion\": \"c\"}\n" + std::string(kRow), skipping(2));
   CHECK(lines_of(data) == std::vector<std::int64_t>{2});
+}
+
+TEST_CASE("read data: a damaged file is read or refused with code 3, whatever byte is changed or missing") {
+  const std::string text =
+      "[{\"text\": \"a\\\"\\u00e9, ]\", \"label\": 1.5},\n {\"text\": \"\xC3\xA9}\", \"label\": true}]\n";
+  const lora::CounterRandom random(3, 3);
+  const auto try_reading = [](const std::string& damaged) {
+    try {
+      return !read_text(damaged).examples.empty();
+    } catch (const lora::Error& error) {
+      CHECK(error.code() == ExitCode::data);
+      return false;
+    }
+  };
+  int readable = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    std::string damaged = text;
+    damaged[i] = static_cast<char>(random.below(i, 256));
+    readable += try_reading(damaged);
+    readable += try_reading(text.substr(0, i));
+  }
+  CHECK(readable > 0);
+  CHECK(readable < static_cast<int>(text.size()));
 }
 
 TEST_CASE("read data: what is shown of a row holds no control characters") {

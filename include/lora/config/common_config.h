@@ -16,12 +16,18 @@ struct ModelConfig {
 
   template <class V>
   void visit(V& v) {
-    v.section("Model");
-    v("model", path, "TorchScript file, traced or scripted", Placeholder{"FILE.pt"}, Required{});
+    visit_weights(v);
     v("tokenizer", tokenizer,
       "tokenizer.json, SentencePiece .model or their folder; default: the one inside the model file",
       Placeholder{"PATH"});
     v("device", device, "cpu, cuda or cuda:N", Placeholder{"DEVICE"});
+  }
+
+  /// The options of a program that only works on the weights.
+  template <class V>
+  void visit_weights(V& v) {
+    v.section("Model");
+    v("model", path, "TorchScript file, traced or scripted", Placeholder{"FILE.pt"}, Required{});
     v("threads", threads, "CPU threads; 0 = all usable cores", at_least(0));
   }
 };

@@ -15,7 +15,7 @@ struct BakeConfig {
 
   template <class V>
   void visit(V& v) {
-    model.visit(v);
+    model.visit_weights(v);
     v.section("Merge");
     v("adapter", adapter, "adapter folder (adapter_config.json, adapter_model.safetensors)",
       Placeholder{"DIR"}, Required{});

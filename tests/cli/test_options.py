@@ -1,0 +1,152 @@
+"""Configuration: every wrong flag, key or value ends with exit code 2 and says what would be right."""
+import json
+
+import pytest
+
+CODE = 2
+
+
+@pytest.fixture
+def config(tmp_path):
+    """config({...}) or config("text"): the path of a config file."""
+    def write(content):
+        path = tmp_path / "config.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("command, parts", [
+    (["lora-train", "--rnak", "8"], ["unknown option --rnak", "--rank"]),
+    (["lora-train", "--learning_rate", "1"], ["unknown option --learning_rate", "--learning-rate"]),
+    (["lora-train", "model.pt"], ['unexpected argument "model.pt"', "lora-train --help"]),
+    (["lora-train", "--model", "m.pt"], ["--data is missing", "--out is missing", "hint: "]),
+    (["lora-train", "--list-targets"], ["--model is missing"]),
+    (["lora-train", "--model"], ["--model needs a value"]),
+    (["lora-train", "--method", "lra"], ["one of lora, full", "nearest: lora"]),
+    (["lora-train", "--quiet", "--verbose"], ["contradict"]),
+    (["lora-merge", "bkae"], ['unknown command, found "bkae"', "did you mean bake?"]),
+    (["lora-merge", "--model", "m.pt"], ["a command must come first", "bake or inspect"]),
+    (["lora-merge", "bake", "--adaptor", "x"], ["unknown option --adaptor", "--adapter", "lora-merge bake --help"]),
+    (["lora-merge", "inspect", "--json"], ["--adapter is missing"]),
+    (["lora-merge", "inspect", "a", "b"], ['unexpected argument "b"']),
+    (["lora-eval", "comapre"], ["did you mean compare?"]),
+    (["lora-eval", "compare", "--model", "m.pt"], ["--data is missing", "--variant is missing"]),
+])
+def test_typing_mistakes(refuses, command, parts):
+    refuses(CODE, parts, *command)
+
+
+@pytest.mark.parametrize("key, value, must", [
+    ("rank", -1, "at least 1"), ("rank", 0, "at least 1"), ("rank", 3.9, "a whole number"),
+    ("rank", 5000000000, "at most 2147483647"), ("rank", 5e9, "a whole number"), ("seed", -1, "at least 0"),
+    ("threads", -1, "at least 0"), ("learning_rate", 0, "above 0"), ("dropout", 1, "between 0 and 0.999"),
+    ("rank", "8", None), ("learning_rate", "fast", "a finite number"), ("bucket", "maybe", "true or false"),
+    ("device", 3, None), ("targets", "qv", None)])
+def test_numbers_and_types_are_refused_alike_in_flags_and_files(refuses, config, key, value, must):
+    """A must of None: as a flag, everything is text."""
+    message = refuses(CODE, [f'"{key}" must be ', 'config "'], "lora-train", "--config", config({key: value}))
+    if must:
+        flag = "--" + key.replace("_", "-")
+        refuses(CODE, [f'{flag} must be {must}, found "{value}"'], "lora-train", f"{flag}={value}")
+        assert must in message or isinstance(value, (str, float))
+
+
+@pytest.mark.parametrize("text, parts", [
+    ('{"rnak": 8}', ['unknown option "rnak"', "nearest: rank"]),
+    ('{"rnak": 8, "alpha": -1}', ['"rnak"', '"alpha" must be above 0, found -1']),
+    ('{"rank": 8, "rank": 9}', ["occurs twice"]),
+    ('{"learning_rate": NaN}', ["malformed JSON"]),
+    ('{"learning_rate": 1e999}', ["malformed JSON"]),
+    ('{"rank": 8', ["malformed JSON"]),
+    ('[1]', ["one JSON object"]),
+    ("", ["it is empty"]),
+    ("[" * 100000, ["nested deeper"]),
+    ('{"rnak\\u001b[31m": 8}', ['unknown option "rnak[31m"']),
+])
+def test_config_files(refuses, config, text, parts):
+    refuses(CODE, [f'config "{config(text)}"', *parts], "lora-train", "--config", config(text))
+
+
+def test_a_missing_config_file_is_an_io_error(refuses, tmp_path):
+    refuses(6, [str(tmp_path / "none.json")], "lora-train", "--config", tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("command", [["lora-train"], ["lora-merge", "bake"], ["lora-merge", "inspect"],
+                                     ["lora-eval", "compare"]])
+def test_the_printed_config_fed_back_is_identical(run, config, command):
+    printed = run(*command, "--print-config").stdout
+    again = run(*command, "--print-config", "--config", config(printed)).stdout
+    assert again == printed
+    assert list(json.loads(printed)), "no options"
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_default(run, config):
+    path = config({"rank": 8, "alpha": 5, "targets": ["q_proj"]})
+    resolved = json.loads(run("lora-train", "--rank", 4, "--print-config", "--config", path).stdout)
+    assert (resolved["rank"], resolved["alpha"], resolved["targets"]) == (4, 5.0, ["q_proj"])
+    assert resolved["seed"] == json.loads(run("lora-train", "--print-config").stdout)["seed"]
+
+
+@pytest.mark.parametrize("options, targets", [
+    (["--targets", "q_proj", "v_proj"], ["q_proj", "v_proj"]),
+    (["--targets", "q_proj,v_proj"], ["q_proj", "v_proj"]),
+    (["--targets", "q_proj", "--targets", "v_proj"], ["q_proj", "v_proj"]),
+    (["--targets", "/layers.[0,1].*q_proj/"], ["/layers.[0,1].*q_proj/"])])
+def test_lists_may_be_written_in_three_ways(run, options, targets):
+    assert json.loads(run("lora-train", *options, "--print-config").stdout)["targets"] == targets
+
+
+@pytest.mark.parametrize("device, part", [("gpu", 'device "gpu" is unknown'), ("meta", "not supported"),
+                                          ("cuda:99", 'device "cuda:99"'), ("", "is unknown")])
+def test_devices_that_are_not_there(refuses, training, device, part):
+    refuses(CODE, [part, "--device cpu"], *training(f"--device={device}"))
+
+
+def test_targets_that_match_nothing_name_the_nearest(refuses, training):
+    refuses(CODE, ["v_porj", "nearest", "v_proj"], *training("--targets", "q_proj,v_porj"))
+
+
+def test_layers_beyond_the_model(refuses, training):
+    refuses(CODE, ["--layers 0-99", "layers 0-"], *training("--layers", "0-99"))
+
+
+def test_a_rank_beyond_the_matrix(refuses, training):
+    refuses(CODE, ["rank 4096"], *training("--rank", 4096))
+
+
+def test_a_finished_run_is_not_overwritten_silently(run, refuses, training):
+    run(*training())
+    refuses(CODE, ["finished run", "--overwrite"], *training())
+    run(*training("--overwrite"))
+
+
+def test_the_record_of_a_run_repeats_it(run, training, tmp_path):
+    run(*training("--rank", 3, "--seed", 7))
+    record = tmp_path / "run/config.json"
+    run("lora-train", "--config", record, "--out", tmp_path / "again")
+    weights = [(tmp_path / name / "adapter/adapter_model.safetensors").read_bytes() for name in ("run", "again")]
+    assert len(weights[0]) == len(weights[1]) > 1000
+    options = [json.loads((tmp_path / name / "config.json").read_text())["options"] for name in ("run", "again")]
+    assert options[0] | {"out": ""} == options[1] | {"out": ""}
+    assert options[0]["rank"] == 3
+
+
+def test_a_merge_into_its_own_input_is_refused(refuses, trained, base):
+    refuses(CODE, ["is an input"], "lora-merge", "bake", "--model", base, "--adapter", trained.adapter, "--out", base,
+            "--overwrite")
+
+
+def test_an_existing_output_is_kept(refuses, trained, base):
+    before = trained.merged.read_bytes()
+    refuses(CODE, ["exists", "--overwrite"], "lora-merge", "bake", "--model", base, "--adapter", trained.adapter,
+            "--out", trained.merged)
+    assert trained.merged.read_bytes() == before
+
+
+@pytest.mark.parametrize("variant, part", [
+    ("nonsense", "expected base or NAME=KIND:PATH"), ("a=tower:/tmp", 'unknown kind "tower"')])
+def test_variants_that_are_none(refuses, base, fixtures, variant, part):
+    refuses(CODE, [part, "--variant base"], "lora-eval", "compare", "--model", base, "--data",
+            fixtures / "valid.jsonl", "--variant", variant)

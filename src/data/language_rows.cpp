@@ -46,11 +46,7 @@ EncodedExample LanguageRows::encode(const Content& content) const {
     if (options_.chat) return encode_messages(as_chat(*row));
     return encode(as_plain_prompt(*row));
   }
-  if (const auto* row = std::get_if<PromptCompletion>(&content)) {
-    Sequence found = sequence(*row);
-    const std::size_t size = found.size();
-    return fit(std::move(found), size);
-  }
+  if (const auto* row = std::get_if<PromptCompletion>(&content)) return fit(sequence(*row));
   throw Error(ExitCode::mismatch, "rows with a label are for classifiers, and the model is a language model",
               "write the label as the completion of a prompt, or export the model with --task classify");
 }
@@ -68,7 +64,8 @@ EncodedExample LanguageRows::encode_messages(std::vector<ChatMessage> messages) 
   Sequence chat = sequence(messages);
   const std::size_t full_size = chat.size();
   while (is_cut(chat) && drop_oldest_exchange(messages)) chat = sequence(messages);
-  return fit(std::move(chat), full_size);
+  chat.removed = full_size - chat.size();
+  return fit(std::move(chat));
 }
 
 EncodedExample LanguageRows::encode_tokens(const TokenSequence& row) const {
@@ -80,8 +77,7 @@ EncodedExample LanguageRows::encode_tokens(const TokenSequence& row) const {
   tokens.answer = last_run(labelled);
   merge_front(tokens, frame_.leading_starts(tokens.ids));
   if (is_all_labelled(tokens.labels)) return fit_text(std::move(tokens));
-  const std::size_t size = tokens.size();
-  return fit(std::move(tokens), size);
+  return fit(std::move(tokens));
 }
 
 Sequence LanguageRows::sequence(const PromptCompletion& row) const {
@@ -121,20 +117,18 @@ bool LanguageRows::is_cut(const Sequence& sequence) const {
 /// A sequence that is answer throughout: cut into windows.
 EncodedExample LanguageRows::fit_text(Sequence sequence) const {
   if (is_cut(sequence)) return finish(windows(sequence, static_cast<std::size_t>(options_.max_length)));
-  const std::size_t size = sequence.size();
-  return fit(std::move(sequence), size);
+  return fit(std::move(sequence));
 }
 
-/// `full_size`: ids before anything was cut.
-EncodedExample LanguageRows::fit(Sequence sequence, std::size_t full_size) const {
+EncodedExample LanguageRows::fit(Sequence sequence) const {
   const auto max_length = static_cast<std::size_t>(options_.max_length);
   const bool fits = max_length == 0 || sequence.size() <= max_length;
   if (!fits && (options_.overlong != Overlong::cut || !cut_before_answer(sequence, max_length))) {
-    return too_long(full_size, options_);
+    return too_long(sequence.size() + sequence.removed, options_);
   }
-  const std::size_t size = sequence.size();
+  const auto removed = static_cast<std::int64_t>(sequence.removed);
   EncodedExample example = finish(std::move(sequence));
-  if (!example.rows.empty()) example.cut_tokens = static_cast<std::int64_t>(full_size - size);
+  if (!example.rows.empty()) example.cut_tokens = removed;
   return example;
 }
 

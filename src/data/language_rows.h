@@ -24,7 +24,7 @@ class LanguageRows {
   EncodedExample encode_tokens(const TokenSequence& row) const;
   Sequence sequence(const std::vector<ChatMessage>& messages) const;
   EncodedExample fit_text(Sequence sequence) const;
-  EncodedExample fit(Sequence sequence, std::size_t full_size) const;
+  EncodedExample fit(Sequence sequence) const;
   bool is_cut(const Sequence& sequence) const;
 
   const Tokenizer& tokenizer_;

@@ -44,6 +44,7 @@ bool cut_before_answer(Sequence& sequence, std::size_t max_length) {
   const std::size_t excess = sequence.size() - max_length;
   if (sequence.answer < excess + std::max<std::size_t>(sequence.head, 1)) return false;
   remove(sequence, sequence.head, excess);
+  sequence.removed += excess;
   return true;
 }
 

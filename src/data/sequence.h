@@ -10,9 +10,10 @@ namespace lora {
 
 /// A row of a language model on its way into max_length.
 struct Sequence {
-  TokenIds ids, labels;    ///< of equal length, labels aligned; see EncodedRow
-  std::size_t head = 0;    ///< ids at the front that stay whatever is cut: 1 for bos, or 0
-  std::size_t answer = 0;  ///< where the part begins that is never cut; size() if there is none
+  TokenIds ids, labels;     ///< of equal length, labels aligned; see EncodedRow
+  std::size_t head = 0;     ///< ids at the front that stay whatever is cut: 1 for bos, or 0
+  std::size_t answer = 0;   ///< where the part begins that is never cut; size() if there is none
+  std::size_t removed = 0;  ///< ids that were cut
 
   std::size_t size() const { return ids.size(); }
   void append(const TokenIds& more, bool labelled);

@@ -1,0 +1,190 @@
+#include "tokenizer/sentencepiece_tokenizer.h"
+
+#include <sentencepiece_processor.h>
+
+#include <algorithm>
+
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+#include "tokenizer/sentencepiece_model.h"
+#include "tokenizer/valid_text.h"
+
+namespace lora {
+namespace {
+
+constexpr const char* kFile = "tokenizer.model";
+/// The library counts bytes in ints and needs some hundred bytes of memory per byte of text.
+constexpr std::size_t kLongestText = std::size_t{1} << 26;
+
+using Type = SentencePieceModel::Type;
+
+std::unique_ptr<sentencepiece::SentencePieceProcessor> load(const std::string& bytes) {
+  auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
+  sentencepiece::SetMinLogLevel(3);  // what it has to say is in the status
+  const auto status = processor->LoadFromSerializedProto(bytes);
+  if (!status.ok()) {
+    throw Error(ExitCode::file, cat(kFile, ": SentencePiece refuses the model: ", printable(status.message())),
+                "the file is damaged or of another kind; get it again");
+  }
+  return processor;
+}
+
+/// Tokens that are looked for before the library sees a text; special user-defined pieces become control
+/// pieces in `model`.
+std::vector<AddedToken> take_added_tokens(SentencePieceModel& model, const TokenizerConfig& config) {
+  std::vector<AddedToken> added = config.added;
+  const std::vector<std::string> names = config.special_tokens();
+  const auto listed = [&](const std::string& text) {
+    return std::find(names.begin(), names.end(), text) != names.end();
+  };
+  const auto size = static_cast<std::int32_t>(model.pieces().size());
+  for (AddedToken& token : added) {
+    token.special |= listed(token.content);
+    if (token.id < size && model.pieces()[static_cast<std::size_t>(token.id)].text != token.content) {
+      throw Error(ExitCode::file, cat("tokenizer_config.json: added_tokens_decoder: the token ", token.id, " is \"",
+                                      printable(token.content), "\" there and another one in ", kFile));
+    }
+  }
+  for (std::int32_t id = 0; id < size; ++id) {
+    const auto& piece = model.pieces()[static_cast<std::size_t>(id)];
+    const auto known = std::find_if(added.begin(), added.end(), [&](const auto& token) { return token.id == id; });
+    const bool special = piece.type == Type::control || piece.type == Type::unknown || listed(piece.text) ||
+                         (known != added.end() && known->special);
+    if (!special) continue;
+    if (known == added.end()) added.push_back({id, piece.text, false, false, false, false, true});
+    if (piece.type == Type::user_defined) model.make_control(static_cast<std::size_t>(id));
+  }
+  return added;
+}
+
+void check_length(std::string_view text) {
+  if (text.size() <= kLongestText) return;
+  throw Error(ExitCode::data, cat("a text of ", text.size(), " bytes is longer than ", kLongestText,
+                                  ", the most that SentencePiece is given"),
+              "split the text into several rows");
+}
+
+}  // namespace
+
+SentencePieceTokenizer::~SentencePieceTokenizer() = default;
+
+std::unique_ptr<Tokenizer> SentencePieceTokenizer::make(const TokenizerFiles& files) {
+  return std::unique_ptr<Tokenizer>(new SentencePieceTokenizer(files.at(kFile), TokenizerConfig::parse(files)));
+}
+
+SentencePieceTokenizer::SentencePieceTokenizer(std::string bytes, const TokenizerConfig& config)
+    : legacy_(config.legacy) {
+  SentencePieceModel model(std::move(bytes), kFile);
+  std::vector<AddedToken> added = take_added_tokens(model, config);
+  first_ = load(model.bytes());
+  if (model.adds_dummy_prefix()) inside_ = load(model.bytes_without_dummy_prefix());
+  pieces_ = size_ = static_cast<std::int32_t>(first_->GetPieceSize());
+  std::sort(added.begin(), added.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  for (const AddedToken& token : added) {
+    if (token.id > size_) {
+      throw Error(ExitCode::file, cat("tokenizer_config.json: added_tokens_decoder: the id ", token.id, " of \"",
+                                      printable(token.content), "\" leaves a hole after ", size_ - 1));
+    }
+    size_ = std::max(size_, token.id + 1);
+  }
+  added_.emplace(std::move(added), nullptr);
+  special_ids_ = read_special_ids(config);
+  const bool bos = config.add_bos.value_or(special_ids_.bos.has_value());
+  const bool eos = config.add_eos.value_or(false);
+  post_processor_ = PostProcessor::around(bos ? special_ids_.bos : std::nullopt, eos ? special_ids_.eos : std::nullopt);
+}
+
+/// The configuration's where it names a token, the model's otherwise.
+SpecialIds SentencePieceTokenizer::read_special_ids(const TokenizerConfig& config) const {
+  const auto known = [](int id) { return id < 0 ? std::nullopt : std::optional<std::int32_t>(id); };
+  SpecialIds ids = config.present ? find_special_ids(config, *this, *added_) : SpecialIds{};
+  if (!ids.bos) ids.bos = known(first_->bos_id());
+  if (!ids.eos) ids.eos = known(first_->eos_id());
+  if (!ids.pad) ids.pad = known(first_->pad_id());
+  if (!ids.unk) ids.unk = known(first_->unk_id());
+  return ids;
+}
+
+const SentencePieceTokenizer::Processor& SentencePieceTokenizer::processor(bool at_start) const {
+  return at_start || legacy_ || !inside_ ? *first_ : *inside_;
+}
+
+TokenIds SentencePieceTokenizer::encode(std::string_view text, SpecialText special) const {
+  check_length(text);
+  return encode_parts(added_->extract(ValidText(text).view(), special));
+}
+
+TokenIds SentencePieceTokenizer::encode_inside(std::string_view text) const {
+  check_length(text);
+  Fragments parts = added_->extract(ValidText(text).view(), SpecialText::plain);
+  for (Fragment& part : parts) part.at_start = false;
+  return encode_parts(parts);
+}
+
+TokenIds SentencePieceTokenizer::encode_parts(const Fragments& parts) const {
+  TokenIds ids;
+  for (const Fragment& part : parts) {
+    if (part.id >= 0) {
+      ids.push_back(part.id);
+      continue;
+    }
+    std::vector<int> encoded;
+    const auto status = processor(part.at_start).Encode(part.text, &encoded);
+    if (!status.ok()) throw Error(ExitCode::data, cat("SentencePiece: ", printable(status.message())));
+    ids.insert(ids.end(), encoded.begin(), encoded.end());
+  }
+  return ids;
+}
+
+std::vector<SpecialPart> SentencePieceTokenizer::split_special(std::string_view text) const {
+  return added_->split_special(ValidText(text).view());
+}
+
+TokenPair SentencePieceTokenizer::with_special(const TokenIds& first, const TokenIds* second) const {
+  return post_processor_.apply(first, second);
+}
+
+std::string SentencePieceTokenizer::decode_run(const TokenIds& ids, bool at_start) const {
+  std::string text;
+  const auto status = processor(at_start).Decode(std::vector<int>(ids.begin(), ids.end()), &text);
+  if (!status.ok()) throw Error(ExitCode::data, cat("SentencePiece: ", printable(status.message())));
+  return text;
+}
+
+std::string SentencePieceTokenizer::decode(const TokenIds& ids, bool skip_special) const {
+  std::string text;
+  TokenIds run;
+  bool at_start = true;
+  const auto flush = [&] {
+    if (!run.empty()) text += decode_run(run, at_start);
+    at_start &= run.empty();
+    run.clear();
+  };
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id >= size_) continue;
+    const AddedToken* added = added_->find(id);
+    if (added == nullptr) {
+      run.push_back(id);
+    } else if (!added->special || !skip_special) {
+      flush();
+      text += added->content;
+      at_start = false;
+    }
+  }
+  flush();
+  return text;
+}
+
+std::optional<std::int32_t> SentencePieceTokenizer::id_of(std::string_view token) const {
+  if (const auto id = added_->id_of(token)) return id;
+  const int id = first_->PieceToId(token);
+  return first_->IdToPiece(id) == token ? std::optional<std::int32_t>(id) : std::nullopt;
+}
+
+std::string SentencePieceTokenizer::token_of(std::int32_t id) const {
+  if (const AddedToken* added = added_->find(id)) return added->content;
+  if (id < 0 || id >= pieces_) throw_unknown_id(id, size_);
+  return first_->IdToPiece(id);
+}
+
+}  // namespace lora

@@ -19,7 +19,7 @@ struct CommandInfo {
 /// Words of `text` in lines of at most `width` characters, each after the first behind `indent` spaces.
 std::string wrap(std::string_view text, std::size_t width, std::size_t indent);
 
-/// "usage: lora-merge bake --model FILE.pt --adapter DIR --out FILE.pt [options]"
+/// "usage: lora-merge bake --model FILE --adapter DIR --out FILE [options]"
 std::string usage_line(const CommandInfo& command, const OptionTable& options);
 
 /// Usage and one example: the answer to a command without arguments.

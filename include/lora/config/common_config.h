@@ -27,7 +27,7 @@ struct ModelConfig {
   template <class V>
   void visit_weights(V& v) {
     v.section("Model");
-    v("model", path, "TorchScript file, traced or scripted", Placeholder{"FILE.pt"}, Required{});
+    v("model", path, "TorchScript file (.pt), traced or scripted", Placeholder{"FILE"}, Required{});
     v("threads", threads, "CPU threads; 0 = all usable cores", at_least(0));
   }
 };

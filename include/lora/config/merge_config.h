@@ -19,7 +19,7 @@ struct BakeConfig {
     v.section("Merge");
     v("adapter", adapter, "adapter folder (adapter_config.json, adapter_model.safetensors)",
       Placeholder{"DIR"}, Required{});
-    v("out", out, "merged model file to write", Placeholder{"FILE.pt"}, Required{});
+    v("out", out, "merged model file to write", Placeholder{"FILE"}, Required{});
     v("overwrite", overwrite, "replace the output file if it exists");
     v("json", json, "results on stdout as JSON");
   }

@@ -65,7 +65,7 @@ TEST_CASE("usage: required options are in it") {
   CHECK(usage_line(kInfo, options_of(config)) == "usage: lora-sample FILE [options]\n");
   TrainConfig train;
   CHECK(usage_line({"lora-train", "", {}}, options_of(train)) ==
-        "usage: lora-train --model FILE.pt --data FILE --out DIR [options]\n");
+        "usage: lora-train --model FILE --data FILE --out DIR [options]\n");
 }
 
 TEST_CASE("short usage: shows an example and the way to the help") {

@@ -23,8 +23,9 @@ class TextFrame {
   /// Ids of a text that stands at the beginning.
   TokenIds opening(std::string_view text) const { return tokenizer_.encode(text); }
 
-  /// Ids of a text that stands behind other text: without the word mark that some tokenizers (Llama's
-  /// SentencePiece: "▁") put before whatever they are given.
+  /// Ids of a text that continues another one: without the word mark that some tokenizers (Llama's
+  /// SentencePiece: "▁") put before whatever they are given. Not Tokenizer::encode_inside, which continues
+  /// after a special token: older Llama tokenizers set their mark there too.
   TokenIds continuation(std::string_view text) const;
 
  private:

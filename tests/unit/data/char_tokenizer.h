@@ -29,18 +29,23 @@ class CharTokenizer : public Tokenizer {
   TokenIds encode(std::string_view text, SpecialText special) const override {
     TokenIds found;
     if (options_.marks_texts && !text.empty()) found.push_back(kMark);
-    for (std::size_t i = 0; i < text.size();) {
-      if (special == SpecialText::parse && text.substr(i).starts_with("<s>")) {
-        found.push_back(kBos);
-        i += 3;
-      } else if (special == SpecialText::parse && text.substr(i).starts_with("</s>")) {
-        found.push_back(kEos);
-        i += 4;
-      } else {
-        found.push_back(id(text[i++]));
-      }
+    if (special == SpecialText::plain) return joined(std::move(found), ids(text));
+    for (const SpecialPart& part : split_special(text)) {
+      found = joined(std::move(found), part.id ? TokenIds{*part.id} : ids(part.text));
     }
     return found;
+  }
+  TokenIds encode_inside(std::string_view text) const override { return ids(text); }
+  std::vector<SpecialPart> split_special(std::string_view text) const override {
+    std::vector<SpecialPart> parts;
+    while (!text.empty()) {
+      const bool bos = text.starts_with("<s>"), eos = text.starts_with("</s>");
+      const std::size_t size = bos ? 3 : eos ? 4 : 1;
+      const auto special = bos ? std::optional(kBos) : eos ? std::optional(kEos) : std::nullopt;
+      parts.push_back({std::string(text.substr(0, size)), special});
+      text.remove_prefix(size);
+    }
+    return parts;
   }
   TokenPair with_special(const TokenIds& first, const TokenIds* second) const override {
     TokenPair pair;
@@ -73,6 +78,11 @@ class CharTokenizer : public Tokenizer {
   std::string kind() const override { return "characters"; }
 
  private:
+  static TokenIds joined(TokenIds first, const TokenIds& second) {
+    first.insert(first.end(), second.begin(), second.end());
+    return first;
+  }
+
   Options options_;
 };
 

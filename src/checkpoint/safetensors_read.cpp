@@ -65,10 +65,11 @@ class Reader {
       fail(cat("its header would have ", length, " bytes, the file has ", bytes_.size()));
     const std::string_view text = bytes_.substr(kLengthBytes, length);
     data_ = bytes_.substr(kLengthBytes + length);
-    if (!text.starts_with('{')) fail("its header does not begin with {");
-    Json header = parse_json(text, {cat(origin_.place, " (header)"), ExitCode::file});
-    if (!header.is_object()) fail("its header is no JSON object");
-    return header;
+    // Spaces alone may follow: the JSON parser takes a zero byte for the end.
+    if (!text.starts_with('{') || !text.substr(0, text.find_last_not_of(' ') + 1).ends_with('}')) {
+      fail("its header is no JSON object padded with spaces");
+    }
+    return parse_json(text, {cat(origin_.place, " (header)"), ExitCode::file});
   }
 
   std::map<std::string, std::string> parse_metadata(const Json& value) const {

@@ -68,9 +68,11 @@ TEST_CASE("safetensors: defects of the frame are file errors that say what was f
   require_refused("1234567", {"7 bytes"});
   require_refused(std::string(8, '\xFF'), {"header would have 18446744073709551615 bytes", "at most 100000000"});
   require_refused(file("{}").substr(0, 9), {"header would have 2 bytes, the file has 9"});
-  require_refused(file(" {}"), {"does not begin with {"});
-  require_refused(file("[]"), {"does not begin with {"});
-  require_refused(file("{} x"), {"header", "JSON"});
+  for (const std::string& header : {std::string(" {}"), std::string("[]"), std::string("{}\0", 3), std::string("{} x"),
+                                    std::string("{}\n"), std::string()}) {
+    require_refused(file(header), {"its header is no JSON object padded with spaces"});
+  }
+  require_refused(file("{x}"), {"header", "malformed JSON"});
   require_refused(file("{}", "1"), {"1 bytes of data belong to no tensor"});
   require_refused(file(R"({"__metadata__":{"a":1}})"), {"\"a\" must be a string"});
   require_refused(file(R"({"__metadata__":[]})"), {"__metadata__ is no JSON object"});

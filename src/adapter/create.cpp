@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "adapter/saved_modules.h"
 #include "lora/adapter/adapter.h"
@@ -15,18 +16,20 @@ namespace {
 void check_rank(const std::vector<Target>& targets, const MethodConfig& config) {
   if (config.rank < 1) throw Error(ExitCode::usage, cat("rank ", config.rank, " must be at least 1"));
   std::vector<std::string> small;
+  std::set<std::string> names;
   std::int64_t largest = config.rank;
   for (const Target& target : targets) {
     const std::int64_t most = std::min(target.in(), target.out());
     if (config.rank <= most) continue;
     largest = std::min(largest, most);
+    names.insert(target.site->path.substr(target.site->path.rfind('.') + 1));
     small.push_back(cat("  ", target.name(), " has ", target.in(), " inputs and ", target.out(), " outputs"));
   }
   if (small.empty()) return;
   throw Error(ExitCode::usage,
               cat("rank ", config.rank, " is larger than ", small.size(), " of ", targets.size(), " targets\n",
                   join(small, "\n")),
-              cat("use --rank ", largest, " or less, or leave these out with --exclude"));
+              cat("use --rank ", largest, " or less, or leave them out: --exclude ", join(names, " ")));
 }
 
 /// Two sites of one tensor: merging would have to add both updates to it.

@@ -59,7 +59,7 @@ TEST_CASE("adapter: a rank beyond a target's size is a usage error that names th
   const Program program = Program::load(every_kind_model(folder.path()));
   const auto action = [&] { create(program, {"c_proj", "up"}, {"lora", 17, 4, 0}); };
   require_error(action, ExitCode::usage, {"rank 17", "attn.c_proj has 16 inputs", "mlp.up has 16 inputs"});
-  CHECK(error_of(action).hint().find("--rank 16") != std::string::npos);
+  CHECK(error_of(action).hint().find("--rank 16 or less, or leave them out: --exclude c_proj up") != std::string::npos);
   require_error([&] { create(program, {"up"}, {"lora", 0, 4, 0}); }, ExitCode::usage, {"rank 0"});
 }
 

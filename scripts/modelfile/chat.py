@@ -120,18 +120,20 @@ def _add_system(template, chat):
 
 
 def apply(chat, messages, generation=False):
-    """The text that the pieces say; the same rule as encode_chat in src/tokenizer/chat.cpp."""
-    messages = list(messages)
-    text = chat["begin"]
+    """The text that the pieces say; the same rule as encode_chat in src/tokenizer/chat.cpp.
+
+    White space around a message is trimmed as its role says; a system text in the first user's message never is.
+    """
+    messages, before = list(messages), ""
     if chat["system_in_first_user"] and messages[0][0] == SYSTEM:
-        (_, system), (role, content), *rest = messages
-        content = content.strip() if chat["roles"][role]["trim"] else content
-        messages = [(role, system + _SYSTEM_GAP + content), *rest]
+        before = messages.pop(0)[1] + _SYSTEM_GAP
     elif chat["default_system"] and messages[0][0] != SYSTEM:
-        messages = [(SYSTEM, chat["default_system"]), *messages]
+        messages.insert(0, (SYSTEM, chat["default_system"]))
+    text = chat["begin"]
     for role, content in messages:
         piece = chat["roles"][role]
-        text += piece["prefix"] + (content.strip() if piece["trim"] else content) + piece["suffix"]
+        text += piece["prefix"] + before + (content.strip() if piece["trim"] else content) + piece["suffix"]
+        before = ""
     return text + (chat["generation"] if generation else "")
 
 

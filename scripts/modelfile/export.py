@@ -6,7 +6,7 @@ from pathlib import Path
 from .archive import Draft, check_writable
 from .errors import FILE, ExportError, say
 from .metadata import describe
-from .tracing import Tracer, short
+from .tracing import Tracer, Untraceable, short
 
 LANGUAGE_MODEL, CLASSIFICATION = "language_model", "classification"
 
@@ -74,8 +74,8 @@ def _write_checked(model, task, draft, files):
         tracer = Tracer(model, task)
         try:
             passed = _attempt(tracer, draft, files)
-        except ExportError as error:
-            reason = error.message
+        except Untraceable as error:
+            reason = str(error)
             continue
         if "forward" in passed:
             return tracer, passed
@@ -109,7 +109,7 @@ def _write_and_verify(tracer, draft, files, names, script):
         raise
     except Exception as error:  # no archive can hold the trace: try without the further methods
         if names == ["forward"]:
-            raise ExportError(FILE, f"the trace cannot be saved and loaded: {short(error)}") from error
+            raise Untraceable(f"forward cannot be saved and loaded: {short(error)}") from error
         tracer.refused |= {name: f"cannot be saved: {short(error)}" for name in names if name != "forward"}
         return _write_and_verify(tracer, draft, files, ["forward"], tracer.trace(["forward"]))
     return tracer.verify(loaded, names)

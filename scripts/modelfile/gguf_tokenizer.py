@@ -1,16 +1,18 @@
 """Tokenizer files from the vocabulary inside a GGUF file."""
 
 import json
+import re
 
 from tokenizers import pre_tokenizers
 from transformers import AutoTokenizer
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
 from .errors import warn
-from .sentencepiece_model import write_model
+from .sentencepiece_model import CONTROL, write_model
 
 _PREFIX = "tokenizer.ggml."
 _ID_KEYS = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}
+_UNUSED = re.compile(r"<unused\d+>$")  # thousands of places without meaning
 _PLAIN_SPLITS = {None, "default", "gpt-2"}  # byte-level BPE with GPT-2's regular expression
 
 
@@ -35,11 +37,15 @@ def tokenizer_files(path, metadata):
 
 
 def tokenizer_config(metadata):
+    """bos, eos, pad and unk, the other control tokens, and what is put around a text."""
     tokens = metadata[_PREFIX + "tokens"]
     config = {f"{name}_token": tokens[number] for name, number in special_ids(metadata).items()}
     for flag in ("add_bos_token", "add_eos_token"):
         default = flag == "add_bos_token" and metadata[_PREFIX + "model"] == "llama"
         config[flag] = metadata.get(_PREFIX + flag, default)
+    others = [token for token, kind in zip(tokens, metadata[_PREFIX + "token_type"]) if kind == CONTROL]
+    named = set(config.values())
+    config["additional_special_tokens"] = [each for each in others if each not in named and not _UNUSED.match(each)]
     return config
 
 

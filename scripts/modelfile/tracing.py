@@ -6,11 +6,14 @@ from contextlib import contextmanager
 
 import torch
 
-from .errors import FILE, ExportError
 from .methods import METHODS, check, trace_inputs
 from .wrapper import wrap
 
 TOLERANCE = 1e-4  # relative; traces of whole models differ by rounding only, 1e-5 and less
+
+
+class Untraceable(Exception):
+    """A model whose forward cannot be traced, saved or loaded; the text says why."""
 
 
 def input_names(wrapper):
@@ -69,7 +72,7 @@ class Tracer:
             return torch.jit.trace_module(self.wrapper, examples, check_trace=False, strict=False)
 
     def traceable(self):
-        """(methods that can be traced, their module). ExportError if forward is not among them."""
+        """(methods that can be traced, their module). Untraceable if forward is not among them."""
         names = offered_methods(self.wrapper)
         try:
             return names, self.trace(names)
@@ -77,7 +80,7 @@ class Tracer:
             pass  # one of them fails: find out which
         kept = [name for name in names if self._can_trace(name)]
         if "forward" not in kept:
-            raise ExportError(FILE, f"forward cannot be traced: {self.refused['forward']}")
+            raise Untraceable(f"forward cannot be traced: {self.refused['forward']}")
         return kept, self.trace(kept)
 
     def _can_trace(self, name):

@@ -4,12 +4,13 @@ import torch
 import transformers as hf
 
 VOCAB = 200
+SPREAD = 0.2  # standard deviation of weight matrices
 _SIZES = {"vocab_size": VOCAB, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 _DECODER = _SIZES | {"intermediate_size": 48, "max_position_embeddings": 64}
 _GROUPED = _DECODER | {"num_key_value_heads": 2, "head_dim": 8, "pad_token_id": 0}
 _ENCODER = _DECODER | {"pad_token_id": 0}
 
-# name -> (configuration class, settings, what makes it special)
+# name -> (configuration class, settings)
 DECODERS = {
     "gpt2": (hf.GPT2Config, {"vocab_size": VOCAB, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}),
     "gpt_neo": (
@@ -126,8 +127,17 @@ def classifier(name, labels=3, seed=0):
     return _build(hf.AutoModelForSequenceClassification, (ENCODERS | DECODERS)[name], seed, num_labels=labels)
 
 
+def matrix_modules(model):
+    """Paths of the modules that multiply by a matrix of their own: Linear, Conv1D, routers of experts."""
+    modules = {path: module for path, module in model.named_modules() if not isinstance(module, torch.nn.Embedding)}
+    return {path for path, module in modules.items() if getattr(module, "weight", torch.empty(0)).dim() == 2}
+
+
 def _build(auto_class, kind, seed, **more):
     config_class, settings = kind
     torch.manual_seed(seed)
-    config = config_class(**settings, **more)
-    return auto_class.from_config(config).eval()
+    model = auto_class.from_config(config_class(**settings, **more)).eval()
+    for weight in model.parameters():
+        if weight.dim() > 1:  # spread enough for attention to matter: the logits must depend on every mask
+            torch.nn.init.normal_(weight, std=SPREAD)
+    return model

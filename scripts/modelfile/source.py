@@ -107,5 +107,5 @@ def reduced_chat(template, specials):
     try:
         return chat.reduce(template, specials)
     except chat.Irreducible as error:
-        say(f"chat template left out: {error}; train with prompts and completions, or pass --chat-template")
+        warn(f"chat template left out: {error}; chats will be lines that begin with User: and Assistant:")
         return None

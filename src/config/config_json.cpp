@@ -24,7 +24,7 @@ std::vector<std::string> read_list(const Json& value, const std::string& name, c
                                  printable(value.dump())));
   }
   std::vector<std::string> list;
-  for (const Json& item : value) list.push_back(json_string(item, cat("an item of ", name), origin));
+  for (const Json& item : value) list.push_back(json_string(item, cat(name, "[", list.size(), "]"), origin));
   return list;
 }
 

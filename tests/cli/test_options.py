@@ -38,19 +38,33 @@ def test_typing_mistakes(refuses, command, parts):
     refuses(CODE, parts, *command)
 
 
-@pytest.mark.parametrize("key, value, must", [
-    ("rank", -1, "at least 1"), ("rank", 0, "at least 1"), ("rank", 3.9, "a whole number"),
-    ("rank", 5000000000, "at most 2147483647"), ("rank", 5e9, "a whole number"), ("seed", -1, "at least 0"),
-    ("threads", -1, "at least 0"), ("learning_rate", 0, "above 0"), ("dropout", 1, "between 0 and 0.999"),
-    ("rank", "8", None), ("learning_rate", "fast", "a finite number"), ("bucket", "maybe", "true or false"),
-    ("device", 3, None), ("targets", "qv", None)])
-def test_numbers_and_types_are_refused_alike_in_flags_and_files(refuses, config, key, value, must):
-    """A must of None: as a flag, everything is text."""
-    message = refuses(CODE, [f'"{key}" must be ', 'config "'], "lora-train", "--config", config({key: value}))
-    if must:
-        flag = "--" + key.replace("_", "-")
-        refuses(CODE, [f'{flag} must be {must}, found "{value}"'], "lora-train", f"{flag}={value}")
-        assert must in message or isinstance(value, (str, float))
+# Two wrong values for each option, and what a right one must be.
+WRONG_NUMBERS = {"rank": [(-1, "at least 1"), (0, "at least 1")],
+                 "steps": [(0, "at least 1"), (3.9, "a whole number")],
+                 "seed": [(-1, "at least 0"), (5e9, "a whole number")],
+                 "threads": [(5000000000, "at most 2147483647"), (-1, "at least 0")],
+                 "learning_rate": [(0, "above 0"), (-1e-3, "above 0")],
+                 "dropout": [(1, "between 0 and 0.999"), (-0.1, "between 0 and 0.999")]}
+
+
+@pytest.mark.parametrize("choice", [0, 1])
+def test_wrong_numbers_are_refused_in_flags_and_files_and_listed_together(refuses, config, choice):
+    wrong = {key: values[choice] for key, values in WRONG_NUMBERS.items()}
+    flags = {key: "--" + key.replace("_", "-") for key in wrong}
+    refuses(CODE, [f'{flags[key]} must be {must}, found "{value}"' for key, (value, must) in wrong.items()],
+            "lora-train", *[f"{flags[key]}={value}" for key, (value, _) in wrong.items()])
+    refuses(CODE, [f'"{key}" must be {must}' for key, (_, must) in wrong.items()],
+            "lora-train", "--config", config({key: value for key, (value, _) in wrong.items()}))
+
+
+def test_wrong_types_are_listed_together(refuses, config):
+    flags = ["--learning-rate=nan", "--alpha=fast", "--bucket=maybe", "--steps=", "--rank=8x"]
+    refuses(CODE, ["--learning-rate must be a finite number", "--alpha must be a finite number",
+                   "--bucket must be true or false", "--steps must be a whole number", "--rank must be a whole number"],
+            "lora-train", *flags)
+    wrong = {"rank": "8", "alpha": None, "bucket": 1, "device": 3, "targets": "qv", "layers": ["0-5"], "exclude": [1]}
+    message = refuses(CODE, [f': "{key}' for key in wrong], "lora-train", "--config", config(wrong))
+    assert message.count(" must be ") == len(wrong)
 
 
 @pytest.mark.parametrize("text, parts", [

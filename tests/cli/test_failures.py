@@ -1,0 +1,168 @@
+"""What can go wrong with files, disks and numbers: exit codes and messages, and that nothing is lost."""
+import fcntl
+import json
+import os
+import resource
+import shutil
+import zipfile
+
+import pytest
+
+DATA, FILE, MISMATCH, IO, DIVERGED, LOCKED = 3, 4, 5, 6, 8, 10
+ROW = '{"prompt": "the cat", "completion": " sat"}\n'
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """rows(text or bytes): a data file that holds it."""
+    def write(content):
+        path = tmp_path / "rows.jsonl"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def limit_file_size(size):
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+# --- data ---
+
+@pytest.mark.parametrize("content, parts", [
+    (ROW + '{"prompt": "a" "completion": "b"}\n', ["rows.jsonl", "line 2", "column 27"]),
+    (ROW + '{"prompt": "a", "prompt": "b"}\n', ["line 2", "occurs twice"]),
+    (ROW + '{"prompt": "\\ud800", "completion": "b"}\n', ["line 2"]),
+    (ROW.encode() + b'{"prompt": "\xff", "completion": "b"}\n', ["line 2"]),
+    (ROW + "[" * 100000 + "\n", ["line 2", "64 levels"]),
+    (ROW + '{"question": "a"}\n', ["line 2"]),
+    (ROW + '{"prompt": 3, "completion": "b"}\n', ["line 2", "prompt"]),
+    ("", ["rows.jsonl"]),
+    ("\n\n", ["rows.jsonl"])])
+def test_bad_rows_are_found_before_the_model_is_loaded(refuses, training, rows, content, parts):
+    refuses(DATA, parts, *training(data=rows(content), model="/none.pt"))
+
+
+def test_bad_rows_may_be_skipped_by_choice_and_are_counted(run, refuses, training, rows):
+    data = rows(ROW * 6 + "nonsense\n")
+    assert "1 malformed" in run(*training("--skip-bad", 1, data=data)).stderr
+    refuses(DATA, ["line 8"], *training("--skip-bad", 1, "--overwrite", data=rows(ROW * 6 + "nonsense\n" * 2)))
+
+
+def test_a_byte_order_mark_is_accepted(run, training, rows):
+    run(*training(data=rows(b"\xef\xbb\xbf" + (ROW * 6).encode())))
+
+
+def test_a_row_too_long_is_an_error_by_choice(refuses, run, training, rows):
+    data = rows(ROW * 4 + ROW.replace("cat", "cat " * 40))
+    refuses(DATA, ["line 5"], *training("--max-length", 20, "--on-overlong", "error", data=data))
+    run(*training("--max-length", 20, data=data))
+
+
+def test_token_ids_beyond_the_vocabulary(refuses, training, rows):
+    refuses(MISMATCH, ["1000000"], *training(data=rows('{"input_ids": [1, 1000000], "labels": [1, 1000000]}\n')))
+
+
+# --- model files ---
+
+def test_a_missing_model_says_how_to_make_one(refuses, training):
+    refuses(FILE, ['"/none.pt" does not exist', "export_model.py"], *training(model="/none.pt"))
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+def test_a_truncated_model(refuses, training, base, tmp_path, share):
+    content, path = base.read_bytes(), tmp_path / "cut.pt"
+    path.write_bytes(content[:int(len(content) * share)])
+    refuses(FILE, [str(path)], *training(model=path))
+
+
+def test_files_that_are_no_models(refuses, training, fixtures, tmp_path):
+    text, archive = tmp_path / "text.pt", tmp_path / "zip.pt"
+    text.write_text("no model")
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("anything", "here")
+    for path in (text, archive, tmp_path, fixtures / "hf/tiny_plain.pth"):
+        refuses(FILE, [str(path), "export_model.py"], *training(model=path))
+
+
+def test_a_frozen_model_is_refused_with_the_way_out(refuses, training, fixtures):
+    refuses(FILE, ["constants", "hint: ", "export_model.py"],
+            *training(model=fixtures / "tiny_frozen.pt", data=fixtures / "ids.jsonl"))
+
+
+def test_text_needs_a_tokenizer(refuses, training, fixtures):
+    refuses(FILE, ["holds no tokenizer", "--tokenizer"], *training(model=fixtures / "tiny_plain.pt"))
+    refuses(FILE, ["train.jsonl"], *training("--tokenizer", fixtures / "train.jsonl"))
+
+
+# --- adapters ---
+
+def test_an_adapter_of_another_base(refuses, trained, fixtures, tmp_path):
+    bake = ["lora-merge", "bake", "--adapter", trained.adapter, "--out", tmp_path / "out.pt", "--model"]
+    refuses(MISMATCH, [], *bake, fixtures / "tiny_gpt2.pt")
+    refuses(MISMATCH, [], "lora-eval", "compare", "--model", fixtures / "tiny_gpt2.pt", "--data",
+            fixtures / "valid.jsonl", "--variant", f"a=adapter:{trained.adapter}")
+    assert not (tmp_path / "out.pt").exists()
+
+
+def test_an_adapter_is_merged_once(refuses, trained, tmp_path):
+    refuses(MISMATCH, ["already"], "lora-merge", "bake", "--model", trained.merged, "--adapter", trained.adapter,
+            "--out", tmp_path / "twice.pt")
+
+
+def test_a_damaged_adapter(refuses, trained, base, tmp_path):
+    folder = tmp_path / "adapter"
+    shutil.copytree(trained.adapter, folder)
+    tensors = folder / "adapter_model.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-1])
+    refuses(FILE, ["adapter_model.safetensors"], "lora-merge", "inspect", folder)
+    refuses(FILE, ["adapter_model.safetensors"], "lora-merge", "bake", "--model", base, "--adapter", folder, "--out",
+            tmp_path / "out.pt")
+
+
+# --- disks ---
+
+def test_folders_that_cannot_be_written_are_found_at_the_start(refuses, training, trained, base, rows):
+    below_a_file = rows(ROW) / "run"
+    refuses(IO, [str(below_a_file)], *training(out=below_a_file, model="/none.pt"))
+    refuses(IO, ["rows.jsonl"], "lora-merge", "bake", "--model", base, "--adapter", trained.adapter, "--out",
+            below_a_file / "out.pt")
+
+
+def test_a_full_disk_is_an_error_and_loses_nothing(run, refuses, training, tmp_path):
+    run(*training())
+    adapter = tmp_path / "run/adapter/adapter_model.safetensors"
+    before = adapter.read_bytes()
+    assert len(before) > 8192
+    refuses(IO, ["adapter_model.safetensors", "hint: "], *training("--overwrite", "--seed", 1),
+            preexec_fn=limit_file_size(8192))
+    assert adapter.read_bytes() == before
+    assert [path.name for path in adapter.parent.iterdir() if "tmp" in path.name or path.name.startswith(".")] == []
+
+
+def test_a_full_disk_leaves_no_part_of_a_merged_model(refuses, trained, base, tmp_path):
+    refuses(IO, ["out.pt"], "lora-merge", "bake", "--model", base, "--adapter", trained.adapter, "--out",
+            tmp_path / "out.pt", preexec_fn=limit_file_size(100_000))
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- runs ---
+
+def test_two_trainings_in_one_folder(refuses, training, tmp_path):
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run/.lock", "w") as lock:
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refuses(LOCKED, [f"process {os.getpid()}", str(tmp_path / "run")], *training())
+
+
+def test_a_diverging_training_names_its_rows(refuses, training):
+    refuses(DIVERGED, ["line"], *training("--learning-rate", 1e30, "--clip", 0, "--steps", 20, "--warmup", 0))
+
+
+def test_an_unfinished_run_is_no_variant(refuses, base, fixtures, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.json").write_text(json.dumps({}))
+    refuses(FILE, [str(tmp_path / "run")], "lora-eval", "compare", "--model", base, "--data",
+            fixtures / "valid.jsonl", "--variant", f"a=run:{tmp_path / 'run'}")

@@ -138,7 +138,7 @@ const std::string& AddedTokens::pattern(const AddedToken& token) const { return 
 std::vector<AddedToken> read_added_tokens(const Component& file, const Vocabulary& vocabulary) {
   std::vector<AddedToken> tokens;
   if (!file.has("added_tokens")) return tokens;
-  std::int32_t next = vocabulary.size();
+  std::int32_t next = vocabulary.count();
   std::unordered_set<std::string> seen;
   for (const Component& component : file.children("added_tokens")) {
     AddedToken token = AddedToken::parse(component);
@@ -149,6 +149,10 @@ std::vector<AddedToken> read_added_tokens(const Component& file, const Vocabular
     if (given != token.id) {
       component.refuse(cat("\"", printable(token.content), "\" has the id ", given, ", but ",
                            known ? "the vocabulary gives it " : "the next free id is ", token.id));
+    }
+    if (!known && vocabulary.contains(token.id)) {
+      component.refuse(cat("\"", printable(token.content), "\" has the id ", token.id, " of \"",
+                           printable(vocabulary.token_of(token.id)), "\""));
     }
     if (!seen.insert(token.content).second)
       component.refuse(cat("\"", printable(token.content), "\" occurs twice"));

@@ -41,7 +41,7 @@ class WordPieceDecoder : public Decoder {
         if (tokens[i].starts_with(prefix_)) {
           tokens[i].erase(0, prefix_.size());
         } else {
-          tokens[i].insert(0, " ");
+          tokens[i] = cat(" ", tokens[i]);
         }
       }
       if (cleanup_) clean(tokens[i]);

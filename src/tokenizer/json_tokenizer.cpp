@@ -95,9 +95,12 @@ TokenPair JsonTokenizer::with_special(const TokenIds& first, const TokenIds* sec
 std::string JsonTokenizer::decode(const TokenIds& ids, bool skip_special) const {
   std::vector<std::string> tokens;
   for (const std::int32_t id : ids) {
-    if (id < 0 || id >= size_ || (skip_special && is_special(id))) continue;
-    const AddedToken* added = added_->find(id);
-    tokens.push_back(added ? added_->pattern(*added) : model_->vocabulary().token_of(id));
+    if (skip_special && is_special(id)) continue;
+    if (const AddedToken* added = added_->find(id)) {
+      tokens.push_back(added_->pattern(*added));
+    } else if (model_->vocabulary().contains(id)) {
+      tokens.push_back(model_->vocabulary().token_of(id));
+    }
   }
   if (!decoder_) return join(tokens, " ");
   decoder_->apply(tokens);
@@ -111,7 +114,7 @@ std::optional<std::int32_t> JsonTokenizer::id_of(std::string_view token) const {
 
 std::string JsonTokenizer::token_of(std::int32_t id) const {
   if (const AddedToken* added = added_->find(id)) return added->content;
-  if (id >= 0 && id < model_->vocabulary().size()) return model_->vocabulary().token_of(id);
+  if (model_->vocabulary().contains(id)) return model_->vocabulary().token_of(id);
   throw_unknown_id(id, size_);
 }
 

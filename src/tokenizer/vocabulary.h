@@ -11,18 +11,23 @@ namespace lora {
 
 class Component;
 
-/// Tokens of a model, numbered from 0 without holes.
+/// Tokens of a model and their ids. Trainers leave holes between ids and list tokens twice, so both may be; of
+/// the ids of one token the last counts.
 class Vocabulary {
  public:
   Vocabulary() = default;
   /// From the "vocab" of a model, an object (token -> id) or an array of [token, score]. File error for ids
-  /// that are negative, twice used or leave holes, and for tokens that occur twice.
+  /// that are negative, used twice, or leave more holes than there are tokens.
   static Vocabulary parse(const Component& model);
 
   Vocabulary(Vocabulary&&) = default;
   Vocabulary& operator=(Vocabulary&&) = default;
 
+  /// The greatest id and one.
   std::int32_t size() const { return static_cast<std::int32_t>(tokens_.size()); }
+  /// How many ids have a token.
+  std::int32_t count() const { return count_; }
+  bool contains(std::int32_t id) const { return id >= 0 && id < size() && known_[static_cast<std::size_t>(id)]; }
   std::optional<std::int32_t> id_of(std::string_view token) const {
     const auto found = ids_.find(token);
     return found == ids_.end() ? std::nullopt : std::optional(found->second);
@@ -30,9 +35,11 @@ class Vocabulary {
   const std::string& token_of(std::int32_t id) const { return tokens_[static_cast<std::size_t>(id)]; }
 
  private:
-  explicit Vocabulary(std::vector<std::string> tokens);
+  Vocabulary(std::vector<std::string> tokens, std::vector<bool> known);
 
   std::vector<std::string> tokens_;
+  std::vector<bool> known_;  ///< false for holes
+  std::int32_t count_ = 0;
   std::unordered_map<std::string_view, std::int32_t> ids_;  ///< keys are views of tokens_
 };
 

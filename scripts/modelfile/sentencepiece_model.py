@@ -1,4 +1,4 @@
-"""Writes SentencePiece `.model` files (protobuf, sentencepiece_model.proto) from the vocabulary of a GGUF file."""
+"""Writes SentencePiece `.model` files (protobuf, sentencepiece_model.proto) from GGUF vocabularies."""
 
 import struct
 
@@ -53,8 +53,8 @@ def _normalizer(prefix_space):
 def piece_kinds(tokens, kinds, ids):
     """The kinds as SentencePiece wants them: one UNKNOWN; CONTROL only for bos, eos and pad.
 
-    Other control tokens (<start_of_turn>) become USER_DEFINED, so that text which spells them is one piece, as in
-    transformers.
+    Other control tokens (<start_of_turn>) become USER_DEFINED, so that text which spells them is one piece,
+    as in transformers.
     """
     keep = {ids.get(name) for name in ("bos", "eos", "pad")}
     for index, (text, kind) in enumerate(zip(tokens, kinds)):
@@ -67,7 +67,7 @@ def piece_kinds(tokens, kinds, ids):
 
 
 def write_model(tokens, scores, kinds, ids, prefix_space):
-    """Bytes of a `.model`. `ids`: numbers of unk, bos, eos, pad; `prefix_space`: a space is put before a text."""
+    """Bytes of a `.model`. `ids` of unk, bos, eos, pad; `prefix_space`: whether texts get a space in front."""
     pieces = []
     for text, score, kind in zip(tokens, scores, piece_kinds(tokens, kinds, ids)):
         if kind == USER_DEFINED:

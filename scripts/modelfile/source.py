@@ -7,9 +7,10 @@ from transformers import AutoTokenizer
 
 from . import chat, gguf_tokenizer
 from .errors import FILE, ExportError, say, warn
-from .export import Extras, config_ids
+from .exporter import Extras
 from .gguf_header import is_gguf, read_metadata
 from .loading import load
+from .metadata import config_ids
 from .tracing import short
 
 _SPECIAL_NAMES = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
@@ -19,10 +20,16 @@ def read_source(source, wish):
     """(Loaded, Extras) of a Hugging Face folder, a GGUF file, or a folder with one GGUF file."""
     path = Path(source)
     if not path.exists():
-        raise ExportError(FILE, f'"{source}" does not exist', "SOURCE is a Hugging Face folder or a GGUF file")
+        raise ExportError(
+            FILE, f'"{source}" does not exist', "SOURCE is a Hugging Face folder or a GGUF file"
+        )
     if path.is_file():
         if not is_gguf(path):
-            raise ExportError(FILE, f'"{source}" is no GGUF file', "give the folder that holds config.json, not a file of it")
+            raise ExportError(
+                FILE,
+                f'"{source}" is no GGUF file',
+                "give the folder that holds config.json, not a file of it",
+            )
         return _read_gguf(path, wish)
     if (path / "config.json").is_file():
         return _read_folder(path, wish)
@@ -30,7 +37,9 @@ def read_source(source, wish):
     if len(ggufs) == 1:
         return _read_gguf(ggufs[0], wish)
     found = f"{len(ggufs)} GGUF files: name one" if ggufs else "neither config.json nor a GGUF file"
-    raise ExportError(FILE, f'folder "{source}" has {found}', "SOURCE is a Hugging Face folder or a GGUF file")
+    raise ExportError(
+        FILE, f'folder "{source}" has {found}', "SOURCE is a Hugging Face folder or a GGUF file"
+    )
 
 
 def _extras(loaded, **more):
@@ -43,7 +52,9 @@ def _read_gguf(path, wish):
     loaded = load(path, path.parent, wish, gguf_file=path.name)
     ids = gguf_tokenizer.special_ids(metadata)
     specials = {
-        key: value for key, value in gguf_tokenizer.tokenizer_config(metadata).items() if key in _SPECIAL_NAMES
+        key: value
+        for key, value in gguf_tokenizer.tokenizer_config(metadata).items()
+        if key in _SPECIAL_NAMES
     }
     return loaded, _extras(
         loaded,
@@ -92,7 +103,10 @@ def _folder_tokenizer_files(path, tokenizer, specials):
     config = {}
     if (path / "tokenizer_config.json").is_file():
         config = json.loads((path / "tokenizer_config.json").read_text(encoding="utf-8"))
-    return {"tokenizer.json": content, "tokenizer_config.json": json.dumps(config | specials, ensure_ascii=False)}
+    return {
+        "tokenizer.json": content,
+        "tokenizer_config.json": json.dumps(config | specials, ensure_ascii=False),
+    }
 
 
 def _template(tokenizer):

@@ -28,4 +28,8 @@ def ask(title, text, address, accepted):
         print("Do you accept them? [yes/no] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
-    raise ExportError(USAGE, "the terms were not accepted; no weights were downloaded", "read them, then pass --accept-terms")
+    raise ExportError(
+        USAGE,
+        "the terms were not accepted; no weights were downloaded",
+        "read them, then pass --accept-terms",
+    )

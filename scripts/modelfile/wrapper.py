@@ -15,7 +15,7 @@ def accepts(model, name):
 
 
 def attention_windows(config):
-    """Window of each kind of attention layer (None: unlimited); ValueError for kinds that no mask describes."""
+    """Window of each kind of attention layer (None: unlimited); ValueError for kinds that no mask fits."""
     config = config.get_text_config()
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None)
@@ -76,8 +76,8 @@ class LanguageModel(nn.Module):
     def packed(self, input_ids, mask, position_ids):
         """Several documents in one row.
 
-        input_ids [1,T], mask bool [1,1,T,T] (True: query row may see key column), position_ids [1,T] restarting
-        with each document -> logits [1,T,V], equal to those of the documents alone.
+        input_ids [1,T], mask bool [1,1,T,T] (True: query row may see key column), position_ids [1,T]
+        restarting with each document -> logits [1,T,V], equal to those of the documents alone.
         """
         return self.network(
             input_ids=input_ids,
@@ -89,8 +89,8 @@ class LanguageModel(nn.Module):
     def decode(self, input_ids, attention_mask, position_ids, past):
         """New tokens after cached ones.
 
-        input_ids [B,t], attention_mask [B,P+t], position_ids [B,t], past [2L,B,H,P,D] (key and value of each layer
-        in turn; P may be 0) -> (logits [B,t,V], past [2L,B,H,P+t,D]).
+        input_ids [B,t], attention_mask [B,P+t], position_ids [B,t], past [2L,B,H,P,D] (key and value of each
+        layer in turn; P may be 0) -> (logits [B,t,V], past [2L,B,H,P+t,D]).
         """
         cache = DynamicCache()
         for layer in range(past.size(0) // 2):
@@ -108,9 +108,11 @@ class LanguageModel(nn.Module):
         return {"position_ids": position_ids} if self.has_positions else {}
 
     def _masks_of_layers(self, mask):
-        """The mask as the layers want it: windows applied, additive for eager attention, one per kind of layer."""
+        """The mask as layers want it: windows applied, additive for eager attention, one per kind."""
         config = self.network.config.get_text_config()
-        masks = {kind: self._styled(_within(mask, window)) for kind, window in attention_windows(config).items()}
+        masks = {
+            kind: self._styled(_within(mask, window)) for kind, window in attention_windows(config).items()
+        }
         return masks if getattr(config, "layer_types", None) else masks[FULL]
 
     def _styled(self, mask):

@@ -6,13 +6,12 @@ import struct
 import subprocess
 import sys
 
+import export_model
 import pytest
+import tiny_models
 import tokenizers
 import torch
 import transformers
-
-import export_model
-import tiny_models
 from modelfile import ExportError, archive, gguf_header
 from modelfile.errors import FILE, IO, USAGE
 from modelfile.loading import parse_labels
@@ -53,6 +52,15 @@ def test_classifier_from_a_bare_encoder_names_what_starts_untrained(bert_folder,
     config = json.loads(archive.read_extra(out, "tokenizer_config.json"))
     assert (config["cls_token"], config["pad_token"]) == ("[CLS]", "[PAD]")
     assert json.loads(archive.read_extra(out, "tokenizer.json"))["model"]["type"] == "WordPiece"
+
+
+def test_classifier_from_a_decoder_without_padding_id_pads_with_its_end(tmp_path, call):
+    model = tiny_models.language_model("gpt2")
+    model.config.eos_token_id = 1
+    model.save_pretrained(tmp_path / "gpt2")
+    assert call(export_model, tmp_path / "gpt2", tmp_path / "m.pt", "--labels", "a,b") == 0
+    metadata = json.loads(archive.read_extra(tmp_path / "m.pt"))
+    assert (metadata["pad"], metadata["head_modules"]) == (1, ["score"])
 
 
 def test_a_new_head_follows_the_seed(bert_folder, tmp_path, call):
@@ -125,7 +133,11 @@ def write_llama_gguf(model, path):
             heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}.get(name)
             weight = interleaved(weight, heads) if heads else weight
             writer.add_tensor(f"blk.{layer}.{name}.weight", weight.numpy())
-    for module, name in {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}.items():
+    for module, name in {
+        "model.embed_tokens": "token_embd",
+        "model.norm": "output_norm",
+        "lm_head": "output",
+    }.items():
         writer.add_tensor(f"{name}.weight", weights[f"{module}.weight"].numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -159,7 +171,13 @@ def test_gguf_file_gives_the_model_it_was_written_from_with_tokenizer_and_chat(t
     found = torch.jit.load(out)(ids, torch.ones_like(ids))
     assert torch.allclose(found, model(input_ids=ids).logits, atol=1e-6)
     metadata = json.loads(archive.read_extra(out))
-    assert [metadata[key] for key in ("name", "bos", "eos", "pad", "context_length")] == ["Tiny", 1, 2, None, 64]
+    assert [metadata[key] for key in ("name", "bos", "eos", "pad", "context_length")] == [
+        "Tiny",
+        1,
+        2,
+        None,
+        64,
+    ]
     assert metadata["chat"]["generation"] == "<s>assistant:"
     tokenizer = tokenizers.Tokenizer.from_str(archive.read_extra(out, "tokenizer.json"))
     assert tokenizer.encode("ab 12</s>").tokens == ["ab", "\u0120", "1", "2", "</s>"]
@@ -173,11 +191,19 @@ FAILURES = {
     "truncated GGUF": (["{truncated}", "m.pt"], FILE, "is no readable GGUF file"),
     "no weights": (["{weightless}", "m.pt"], FILE, "cannot be loaded"),
     "incomplete weights": (["{incomplete}", "m.pt"], FILE, "weights of LlamaForCausalLM are missing"),
-    "encoder as language model": (["{bert}", "m.pt", "--task", "lm"], USAGE, "bert is no causal language model"),
+    "encoder as language model": (
+        ["{bert}", "m.pt", "--task", "lm"],
+        USAGE,
+        "bert is no causal language model",
+    ),
     "no labels": (["{bert}", "m.pt", "--task", "classify"], USAGE, "name the classes"),
     "one label": (["{bert}", "m.pt", "--labels", "1"], USAGE, "at least two different names"),
     "equal labels": (["{bert}", "m.pt", "--labels", "a,a"], USAGE, "at least two different names"),
-    "labels of a language model": (["{llama}", "m.pt", "--task", "lm", "--labels", "2"], USAGE, "--labels only goes"),
+    "labels of a language model": (
+        ["{llama}", "m.pt", "--task", "lm", "--labels", "2"],
+        USAGE,
+        "--labels only goes",
+    ),
     "no such output folder": (["{llama}", "no/such/m.pt"], IO, 'folder "no/such" does not exist'),
     "output is a folder": (["{llama}", "."], IO, "exists already"),
     "output exists": (["{llama}", "{text}"], IO, "exists already"),
@@ -214,7 +240,9 @@ def write_gguf_header(path, texts):
 
 
 @pytest.mark.parametrize("case", FAILURES)
-def test_failures_say_what_and_what_to_do_and_write_nothing(sources, tmp_path, monkeypatch, call, capsys, case):
+def test_failures_say_what_and_what_to_do_and_write_nothing(
+    sources, tmp_path, monkeypatch, call, capsys, case
+):
     arguments, code, message = FAILURES[case]
     monkeypatch.chdir(tmp_path)
     assert call(export_model, *(each.format_map(sources) for each in arguments)) == code

@@ -4,9 +4,8 @@ import hashlib
 import os
 import zipfile
 
-import pytest
-
 import fetch_model
+import pytest
 import tiny_models
 from modelfile import ExportError, Extras, export, terms
 from modelfile.errors import IO, USAGE
@@ -29,7 +28,9 @@ def test_a_package_that_cannot_be_downloaded_says_what_to_check(tmp_path, monkey
 def test_a_package_with_another_hash_is_refused(tmp_path, monkeypatch):
     name = "tiny_package-1.0-py3-none-any.whl"
     with zipfile.ZipFile(tmp_path / name, "w") as wheel:
-        wheel.writestr("tiny_package-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-package\nVersion: 1.0\n")
+        wheel.writestr(
+            "tiny_package-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-package\nVersion: 1.0\n"
+        )
         wheel.writestr("tiny_package-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Tiny transformers models with random weights, one per kind of architecture that exporting has to cope with."""
+"""Tiny transformers models with random weights, one per kind of architecture."""
 
 import torch
 import transformers as hf
@@ -12,7 +12,10 @@ _ENCODER = _DECODER | {"pad_token_id": 0}
 
 # name -> (configuration class, settings)
 DECODERS = {
-    "gpt2": (hf.GPT2Config, {"vocab_size": VOCAB, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}),
+    "gpt2": (
+        hf.GPT2Config,
+        {"vocab_size": VOCAB, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    ),
     "gpt_neo": (
         hf.GPTNeoConfig,
         {
@@ -35,7 +38,10 @@ DECODERS = {
         {"vocab_size": VOCAB, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
     ),
     "bloom": (hf.BloomConfig, {"vocab_size": VOCAB, "hidden_size": 32, "n_layer": 2, "n_head": 4}),
-    "mpt": (hf.MptConfig, {"vocab_size": VOCAB, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 64}),
+    "mpt": (
+        hf.MptConfig,
+        {"vocab_size": VOCAB, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 64},
+    ),
     "falcon": (hf.FalconConfig, _SIZES | {"max_position_embeddings": 64}),
     "falcon_alibi": (hf.FalconConfig, _SIZES | {"alibi": True}),
     "opt": (
@@ -96,7 +102,10 @@ DECODERS = {
             "layer_types": ["sliding_attention", "full_attention"],
         },
     ),
-    "mamba": (hf.MambaConfig, {"vocab_size": VOCAB, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}),
+    "mamba": (
+        hf.MambaConfig,
+        {"vocab_size": VOCAB, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
+    ),
 }
 
 ENCODERS = {
@@ -105,15 +114,31 @@ ENCODERS = {
     "xlm_roberta": (hf.XLMRobertaConfig, _ENCODER | {"pad_token_id": 1, "type_vocab_size": 1}),
     "distilbert": (
         hf.DistilBertConfig,
-        {"vocab_size": VOCAB, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "max_position_embeddings": 64},
+        {
+            "vocab_size": VOCAB,
+            "dim": 32,
+            "n_layers": 2,
+            "n_heads": 4,
+            "hidden_dim": 48,
+            "max_position_embeddings": 64,
+        },
     ),
     "albert": (hf.AlbertConfig, _ENCODER | {"embedding_size": 16}),
     "electra": (hf.ElectraConfig, _ENCODER | {"embedding_size": 16}),
     "deberta": (hf.DebertaConfig, _ENCODER | {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}),
-    "deberta_v2": (hf.DebertaV2Config, _ENCODER | {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}),
+    "deberta_v2": (
+        hf.DebertaV2Config,
+        _ENCODER | {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
+    ),
     "mpnet": (hf.MPNetConfig, _ENCODER | {"pad_token_id": 1}),
-    "modernbert": (hf.ModernBertConfig, _ENCODER | {"cls_token_id": 3, "sep_token_id": 2, "bos_token_id":2, "eos_token_id":3}),
-    "funnel": (hf.FunnelConfig, {"vocab_size": VOCAB, "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "block_sizes": [1, 1]}),
+    "modernbert": (
+        hf.ModernBertConfig,
+        _ENCODER | {"cls_token_id": 3, "sep_token_id": 2, "bos_token_id": 2, "eos_token_id": 3},
+    ),
+    "funnel": (
+        hf.FunnelConfig,
+        {"vocab_size": VOCAB, "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "block_sizes": [1, 1]},
+    ),
 }
 
 
@@ -123,13 +148,17 @@ def language_model(name, seed=0):
 
 
 def classifier(name, labels=3, seed=0):
-    """A tiny text classifier with `labels` classes: an encoder with a head, or a decoder with a score layer."""
-    return _build(hf.AutoModelForSequenceClassification, (ENCODERS | DECODERS)[name], seed, num_labels=labels)
+    """A tiny text classifier: an encoder with a head, or a decoder with a score layer."""
+    config_class, settings = (ENCODERS | DECODERS)[name]
+    settings = {"pad_token_id": 0} | settings  # decoders without one refuse batches
+    return _build(hf.AutoModelForSequenceClassification, (config_class, settings), seed, num_labels=labels)
 
 
 def matrix_modules(model):
     """Paths of the modules that multiply by a matrix of their own: Linear, Conv1D, routers of experts."""
-    modules = {path: module for path, module in model.named_modules() if not isinstance(module, torch.nn.Embedding)}
+    modules = {
+        path: module for path, module in model.named_modules() if not isinstance(module, torch.nn.Embedding)
+    }
     return {path for path, module in modules.items() if getattr(module, "weight", torch.empty(0)).dim() == 2}
 
 

@@ -1,6 +1,6 @@
 """The exporter: trace, write, load again, compare, publish."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .archive import Draft, check_writable
@@ -27,43 +27,23 @@ class Extras:
 def export(model, out, task=LANGUAGE_MODEL, extras=None):
     """Writes `model` (a transformers model) as the model file `out` and returns its metadata.
 
-    Every method of the written file was loaded back and compared with the live model at shapes it was not traced
-    with. Methods that fail are left out and said; if forward fails, ExportError and no file.
+    Every method of the written file was loaded back and compared with the live model at shapes it was not
+    traced with. Methods that fail are left out and said; if forward fails, ExportError and no file.
     """
     out, extras = Path(out), extras or Extras()
+    extras = replace(extras, name=extras.name or out.stem)
     check_writable(out)
     model = model.float().eval()
     with Draft(out) as draft:
         tracer, passed = _write_checked(model, task, draft, extras.tokenizer_files)
-        metadata = describe(
-            tracer.wrapper,
-            tracer.inputs,
-            passed,
-            task=task,
-            name=extras.name or out.stem,
-            special_ids=extras.special_ids or config_ids(model.config),
-            labels=extras.labels,
-            head_modules=extras.head_modules,
-            chat=extras.chat,
-        )
-        draft.add_metadata(metadata | extras.more)
+        metadata = describe(tracer.wrapper, tracer.inputs, passed, task, extras)
+        draft.add_metadata(metadata)
         draft.publish()
     for method, comparison in passed.items():
         say(f"{method}: checked, relative difference to the live model at most {comparison.difference:.1e}")
     for method, reason in tracer.refused.items():
         say(f"{method}: left out, {reason}")
-    return metadata | extras.more
-
-
-def config_ids(config):
-    """bos, eos and pad of a config; the first where there are several ends."""
-    config = config.get_text_config()
-
-    def single(value):
-        value = value[0] if isinstance(value, (list, tuple)) and value else value
-        return value if isinstance(value, int) and value >= 0 else None
-
-    return {name: single(getattr(config, f"{name}_token_id", None)) for name in ("bos", "eos", "pad")}
+    return metadata
 
 
 def _write_checked(model, task, draft, files):

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-DATA, FILE, MISMATCH, IO, DIVERGED, LOCKED = 3, 4, 5, 6, 8, 10
+DATA, FILE, MISMATCH, IO, MEMORY, DIVERGED, LOCKED = 3, 4, 5, 6, 7, 8, 10
 ROW = '{"prompt": "the cat", "completion": " sat"}\n'
 
 
@@ -95,14 +95,44 @@ def test_text_needs_a_tokenizer(refuses, training, fixtures):
     refuses(FILE, ["train.jsonl"], *training("--tokenizer", fixtures / "train.jsonl"))
 
 
+def test_rows_beyond_what_the_model_can_hold(refuses, training, fixtures, rows):
+    data = rows('{"text": "' + "The dog waits. " * 400 + '"}\n')
+    refuses(MISMATCH, ["the model refused its inputs", "context length"],
+            *training("--max-length", 1000, model=fixtures / "tiny_gpt2.pt", data=data))
+
+
+def test_memory_that_runs_out(root, run, refuses, training, rows):
+    """1 GB of address space is enough for a small batch and too little for 24,000 tokens."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))
+
+    if list(root.glob(".venv/lib/python3*/site-packages/torch/lib/libtorch_cuda.so")):
+        pytest.skip("LibTorch with CUDA takes more address space")
+    data = rows('{"text": "' + "The dog waits. " * 6000 + '"}\n')
+    command = training("--max-length", 3000, "--batch-size", 8, data=data)
+    run(*command, "--batch-tokens", 500, "--max-length", 100, preexec_fn=limit)
+    refuses(MEMORY, ["not enough memory", "--batch-tokens"], *command, "--batch-tokens", 24000, "--overwrite",
+            preexec_fn=limit)
+
+
 # --- adapters ---
 
-def test_an_adapter_of_another_base(refuses, trained, fixtures, tmp_path):
-    bake = ["lora-merge", "bake", "--adapter", trained.adapter, "--out", tmp_path / "out.pt", "--model"]
-    refuses(MISMATCH, [], *bake, fixtures / "tiny_gpt2.pt")
-    refuses(MISMATCH, [], "lora-eval", "compare", "--model", fixtures / "tiny_gpt2.pt", "--data",
+def test_an_adapter_of_another_model(refuses, trained, fixtures, tmp_path):
+    other = fixtures / "tiny_gpt2.pt"
+    refuses(MISMATCH, ["does not fit base", "q_proj", "hint: trained on base"],
+            "lora-merge", "bake", "--adapter", trained.adapter, "--out", tmp_path / "out.pt", "--model", other)
+    refuses(MISMATCH, ["belongs to another tokenizer"], "lora-eval", "compare", "--model", other, "--data",
             fixtures / "valid.jsonl", "--variant", f"a=adapter:{trained.adapter}")
     assert not (tmp_path / "out.pt").exists()
+
+
+def test_an_adapter_of_a_base_with_the_same_shapes(run, refuses, training, trained, fixtures, tmp_path):
+    run(*training("--seed", 7))
+    refuses(MISMATCH, ["another base whose tensors have the same names and shapes", "hint: trained on base"],
+            "lora-merge", "bake", "--model", trained.merged, "--adapter", tmp_path / "run/adapter", "--out",
+            tmp_path / "out.pt")
+    refuses(MISMATCH, ["hint: trained on base"], "lora-eval", "compare", "--model", trained.merged, "--data",
+            fixtures / "valid.jsonl", "--variant", f"a=adapter:{tmp_path / 'run/adapter'}")
 
 
 def test_an_adapter_is_merged_once(refuses, trained, tmp_path):

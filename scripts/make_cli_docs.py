@@ -19,11 +19,11 @@ HEAD = """# Command line
 
 <!-- written by scripts/make_cli_docs.py -->
 
-Flags and config keys are the same names: `--learning-rate 1e-3` is `{"learning_rate": 1e-3}` in a file given with
-`--config`. A flag wins over the file, and the file over the default. `--print-config` prints the resolved options as
-such a file; a run folder's `config.json` is one, too. The last of repeated flags counts, except that lists grow:
-`--targets q_proj v_proj`, `--targets q_proj,v_proj` and `--targets q_proj --targets v_proj` are the same. Yes/no options
-are written `--bucket`, `--no-bucket` or `--bucket=false`.
+Flags and config keys are the same names: `--learning-rate 1e-3` is `{"learning_rate": 1e-3}` in a file given
+with `--config`. A flag wins over the file, and the file over the default. `--print-config` prints the resolved
+options as such a file; a run folder's `config.json` is one, too. The last of repeated flags counts, except that
+lists grow: `--targets q_proj v_proj`, `--targets q_proj,v_proj` and `--targets q_proj --targets v_proj` are the
+same. Yes/no options are written `--bucket`, `--no-bucket` or `--bucket=false`.
 
 Results go to stdout, everything else to stderr.
 """
@@ -56,8 +56,8 @@ def exit_codes(header: str) -> str:
 def document(folder: Path) -> str:
     text = HEAD + exit_codes((ROOT / "include/lora/base/error.h").read_text())
     for program in PROGRAMS:
-        words = commands(help_of(folder, program))
-        text += "".join(help_section(folder, program, word) for word in words) or help_section(folder, program)
+        words = [[word] for word in commands(help_of(folder, program))]
+        text += "".join(help_section(folder, program, *word) for word in words or [[]])
     return text
 
 

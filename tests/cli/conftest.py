@@ -9,7 +9,7 @@ NOISE = ("Exception raised from", "terminate called", "frame #", "Traceback", "\
 
 @pytest.fixture(scope="session")
 def refuses(run):
-    """refuses(code, [part, ...], "lora-train", option, ...): the message on stderr, which holds every part."""
+    """refuses(code, [part, ...], "lora-train", option, ...): what is on stderr, which holds every part."""
     def check(code, parts, *command, **keywords):
         result = run(*command, code=code, **keywords)
         assert "error: " in result.stderr
@@ -28,22 +28,46 @@ def base(fixtures):
     return fixtures / "tiny_llama.pt"
 
 
-@pytest.fixture
-def training(base, fixtures, tmp_path):
-    """training(option, ...): a short training as a command, into tmp_path/run."""
-    def command(*options, model=base, data=fixtures / "train.jsonl", out=tmp_path / "run"):
+@pytest.fixture(scope="session")
+def training(base, fixtures):
+    """training(out, option, ...): a short training as a command."""
+    def command(out, *options, model=base, data=fixtures / "train.jsonl"):
         return ["lora-train", "--model", model, "--data", data, "--out", out, "--steps", 2, "--batch-size", 4,
                 "--threads", 1, *options]
 
     return command
 
 
+@pytest.fixture
+def train(training, tmp_path):
+    """train(option, ...): a training into tmp_path/run, or elsewhere by out=FOLDER."""
+    return lambda *options, out=tmp_path / "run", **inputs: training(out, *options, **inputs)
+
+
 @pytest.fixture(scope="session")
-def trained(run, base, fixtures, tmp_path_factory):
+def comparison(base, fixtures):
+    """comparison(variant, ...): a command that compares them on the validation rows."""
+    def command(*variants, model=base):
+        return ["lora-eval", "compare", "--model", model, "--data", fixtures / "valid.jsonl",
+                "--variant", *variants]
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def baking(base):
+    """baking(adapter, out, option, ...): the command that merges an adapter."""
+    def command(adapter, out, *options, model=base):
+        return ["lora-merge", "bake", "--model", model, "--adapter", adapter, "--out", out, *options]
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def trained(run, training, baking, tmp_path_factory):
     """A finished LoRA run of the base, and the model it was baked into."""
     folder = tmp_path_factory.mktemp("trained")
     adapter, merged = folder / "run/adapter", folder / "merged.pt"
-    run("lora-train", "--model", base, "--data", fixtures / "train.jsonl", "--out", folder / "run", "--steps", 3,
-        "--batch-size", 4, "--learning-rate", 1e-2, "--threads", 1)
-    run("lora-merge", "bake", "--model", base, "--adapter", adapter, "--out", merged)
+    run(*training(folder / "run", "--learning-rate", 1e-2))
+    run(*baking(adapter, merged))
     return SimpleNamespace(run=folder / "run", adapter=adapter, merged=merged)

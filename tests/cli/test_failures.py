@@ -39,77 +39,79 @@ def limit_file_size(size):
     (ROW + '{"prompt": 3, "completion": "b"}\n', ["line 2", "prompt"]),
     ("", ["rows.jsonl"]),
     ("\n\n", ["rows.jsonl"])])
-def test_bad_rows_are_found_before_the_model_is_loaded(refuses, training, rows, content, parts):
-    refuses(DATA, parts, *training(data=rows(content), model="/none.pt"))
+def test_bad_rows_are_found_before_the_model_is_loaded(refuses, train, rows, content, parts):
+    refuses(DATA, parts, *train(data=rows(content), model="/none.pt"))
 
 
-def test_bad_rows_may_be_skipped_by_choice_and_are_counted(run, refuses, training, rows):
+def test_bad_rows_may_be_skipped_by_choice_and_are_counted(run, refuses, train, rows):
     data = rows(ROW * 6 + "nonsense\n")
-    assert "1 malformed" in run(*training("--skip-bad", 1, data=data)).stderr
-    refuses(DATA, ["line 8"], *training("--skip-bad", 1, "--overwrite", data=rows(ROW * 6 + "nonsense\n" * 2)))
+    assert "1 malformed" in run(*train("--skip-bad", 1, data=data)).stderr
+    data = rows(ROW * 6 + "nonsense\n" * 2)
+    refuses(DATA, ["line 8"], *train("--skip-bad", 1, "--overwrite", data=data))
 
 
-def test_a_byte_order_mark_is_accepted(run, training, rows):
-    run(*training(data=rows(b"\xef\xbb\xbf" + (ROW * 6).encode())))
+def test_a_byte_order_mark_is_accepted(run, train, rows):
+    run(*train(data=rows(b"\xef\xbb\xbf" + (ROW * 6).encode())))
 
 
-def test_a_row_too_long_is_an_error_by_choice(refuses, run, training, rows):
+def test_a_row_too_long_is_an_error_by_choice(refuses, run, train, rows):
     data = rows(ROW * 4 + ROW.replace("cat", "cat " * 40))
-    refuses(DATA, ["line 5"], *training("--max-length", 20, "--on-overlong", "error", data=data))
-    run(*training("--max-length", 20, data=data))
+    refuses(DATA, ["line 5"], *train("--max-length", 20, "--on-overlong", "error", data=data))
+    run(*train("--max-length", 20, data=data))
 
 
-def test_token_ids_beyond_the_vocabulary(refuses, training, rows):
-    refuses(MISMATCH, ["1000000"], *training(data=rows('{"input_ids": [1, 1000000], "labels": [1, 1000000]}\n')))
+def test_token_ids_beyond_the_vocabulary(refuses, train, rows):
+    data = rows('{"input_ids": [1, 1000000], "labels": [1, 1000000]}\n')
+    refuses(MISMATCH, ["1000000"], *train(data=data))
 
 
 # --- model files ---
 
-def test_a_missing_model_says_how_to_make_one(refuses, training):
-    refuses(FILE, ['"/none.pt" does not exist', "export_model.py"], *training(model="/none.pt"))
+def test_a_missing_model_says_how_to_make_one(refuses, train):
+    refuses(FILE, ['"/none.pt" does not exist', "export_model.py"], *train(model="/none.pt"))
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
-def test_a_truncated_model(refuses, training, base, tmp_path, share):
+def test_a_truncated_model(refuses, train, base, tmp_path, share):
     content, path = base.read_bytes(), tmp_path / "cut.pt"
     path.write_bytes(content[:int(len(content) * share)])
-    refuses(FILE, [str(path)], *training(model=path))
+    refuses(FILE, [str(path)], *train(model=path))
 
 
-def test_files_that_are_no_models(refuses, training, fixtures, tmp_path):
+def test_files_that_are_no_models(refuses, train, fixtures, tmp_path):
     text, archive = tmp_path / "text.pt", tmp_path / "zip.pt"
     text.write_text("no model")
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("anything", "here")
     for path in (text, archive, tmp_path, fixtures / "hf/tiny_plain.pth"):
-        refuses(FILE, [str(path), "export_model.py"], *training(model=path))
+        refuses(FILE, [str(path), "export_model.py"], *train(model=path))
 
 
-def test_a_frozen_model_is_refused_with_the_way_out(refuses, training, fixtures):
+def test_a_frozen_model_is_refused_with_the_way_out(refuses, train, fixtures):
     refuses(FILE, ["constants", "hint: ", "export_model.py"],
-            *training(model=fixtures / "tiny_frozen.pt", data=fixtures / "ids.jsonl"))
+            *train(model=fixtures / "tiny_frozen.pt", data=fixtures / "ids.jsonl"))
 
 
-def test_text_needs_a_tokenizer(refuses, training, fixtures):
-    refuses(FILE, ["holds no tokenizer", "--tokenizer"], *training(model=fixtures / "tiny_plain.pt"))
-    refuses(FILE, ["train.jsonl"], *training("--tokenizer", fixtures / "train.jsonl"))
+def test_text_needs_a_tokenizer(refuses, train, fixtures):
+    refuses(FILE, ["holds no tokenizer", "--tokenizer"], *train(model=fixtures / "tiny_plain.pt"))
+    refuses(FILE, ["train.jsonl"], *train("--tokenizer", fixtures / "train.jsonl"))
 
 
-def test_rows_beyond_what_the_model_can_hold(refuses, training, fixtures, rows):
+def test_rows_beyond_what_the_model_can_hold(refuses, train, fixtures, rows):
     data = rows('{"text": "' + "The dog waits. " * 400 + '"}\n')
     refuses(MISMATCH, ["the model refused its inputs", "context length"],
-            *training("--max-length", 1000, model=fixtures / "tiny_gpt2.pt", data=data))
+            *train("--max-length", 1000, model=fixtures / "tiny_gpt2.pt", data=data))
 
 
-def test_memory_that_runs_out(root, run, refuses, training, rows):
-    """1 GB of address space is enough for a small batch and too little for 24,000 tokens."""
+def test_memory_that_runs_out(root, run, refuses, train, rows):
+    """800 MB of address space are enough for a small batch and too little for 24,000 tokens."""
     def limit():
-        resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))
+        resource.setrlimit(resource.RLIMIT_AS, (800_000_000, 800_000_000))
 
     if list(root.glob(".venv/lib/python3*/site-packages/torch/lib/libtorch_cuda.so")):
         pytest.skip("LibTorch with CUDA takes more address space")
     data = rows('{"text": "' + "The dog waits. " * 6000 + '"}\n')
-    command = training("--max-length", 3000, "--batch-size", 8, data=data)
+    command = train("--max-length", 3000, "--batch-size", 8, data=data)
     run(*command, "--batch-tokens", 500, "--max-length", 100, preexec_fn=limit)
     refuses(MEMORY, ["not enough memory", "--batch-tokens"], *command, "--batch-tokens", 24000, "--overwrite",
             preexec_fn=limit)
@@ -117,82 +119,75 @@ def test_memory_that_runs_out(root, run, refuses, training, rows):
 
 # --- adapters ---
 
-def test_an_adapter_of_another_model(refuses, trained, fixtures, tmp_path):
+def test_an_adapter_of_another_model(refuses, baking, comparison, trained, fixtures, tmp_path):
     other = fixtures / "tiny_gpt2.pt"
     refuses(MISMATCH, ["does not fit base", "q_proj", "hint: trained on base"],
-            "lora-merge", "bake", "--adapter", trained.adapter, "--out", tmp_path / "out.pt", "--model", other)
-    refuses(MISMATCH, ["belongs to another tokenizer"], "lora-eval", "compare", "--model", other, "--data",
-            fixtures / "valid.jsonl", "--variant", f"a=adapter:{trained.adapter}")
+            *baking(trained.adapter, tmp_path / "out.pt", model=other))
+    refuses(MISMATCH, ["another tokenizer"], *comparison(f"a=adapter:{trained.adapter}", model=other))
     assert not (tmp_path / "out.pt").exists()
 
 
-def test_an_adapter_of_a_base_with_the_same_shapes(run, refuses, training, trained, fixtures, tmp_path):
-    run(*training("--seed", 7))
-    refuses(MISMATCH, ["another base whose tensors have the same names and shapes", "hint: trained on base"],
-            "lora-merge", "bake", "--model", trained.merged, "--adapter", tmp_path / "run/adapter", "--out",
-            tmp_path / "out.pt")
-    refuses(MISMATCH, ["hint: trained on base"], "lora-eval", "compare", "--model", trained.merged, "--data",
-            fixtures / "valid.jsonl", "--variant", f"a=adapter:{tmp_path / 'run/adapter'}")
+def test_an_adapter_of_a_base_of_the_same_shapes(run, refuses, train, baking, comparison, trained, tmp_path):
+    run(*train("--seed", 7))
+    adapter, parts = tmp_path / "run/adapter", ["the same names and shapes", "hint: trained on base"]
+    refuses(MISMATCH, parts, *baking(adapter, tmp_path / "out.pt", model=trained.merged))
+    refuses(MISMATCH, parts, *comparison(f"a=adapter:{adapter}", model=trained.merged))
 
 
-def test_an_adapter_is_merged_once(refuses, trained, tmp_path):
-    refuses(MISMATCH, ["already"], "lora-merge", "bake", "--model", trained.merged, "--adapter", trained.adapter,
-            "--out", tmp_path / "twice.pt")
+def test_an_adapter_is_merged_once(refuses, baking, trained, tmp_path):
+    refuses(MISMATCH, ["already"], *baking(trained.adapter, tmp_path / "twice.pt", model=trained.merged))
 
 
-def test_a_damaged_adapter(refuses, trained, base, tmp_path):
+def test_a_damaged_adapter(refuses, baking, trained, tmp_path):
     folder = tmp_path / "adapter"
     shutil.copytree(trained.adapter, folder)
     tensors = folder / "adapter_model.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:-1])
-    refuses(FILE, ["adapter_model.safetensors"], "lora-merge", "inspect", folder)
-    refuses(FILE, ["adapter_model.safetensors"], "lora-merge", "bake", "--model", base, "--adapter", folder, "--out",
-            tmp_path / "out.pt")
+    refuses(FILE, [tensors.name], "lora-merge", "inspect", folder)
+    refuses(FILE, [tensors.name], *baking(folder, tmp_path / "out.pt"))
 
 
 # --- disks ---
 
-def test_folders_that_cannot_be_written_are_found_at_the_start(refuses, training, trained, base, rows):
+def test_folders_that_cannot_be_written_are_found_at_the_start(refuses, train, baking, trained, rows):
     below_a_file = rows(ROW) / "run"
-    refuses(IO, [str(below_a_file)], *training(out=below_a_file, model="/none.pt"))
-    refuses(IO, ["rows.jsonl"], "lora-merge", "bake", "--model", base, "--adapter", trained.adapter, "--out",
-            below_a_file / "out.pt")
+    refuses(IO, [str(below_a_file)], *train(out=below_a_file, model="/none.pt"))
+    refuses(IO, ["rows.jsonl"], *baking(trained.adapter, below_a_file / "out.pt"))
 
 
-def test_a_full_disk_is_an_error_and_loses_nothing(run, refuses, training, tmp_path):
-    run(*training())
+def test_a_full_disk_is_an_error_and_loses_nothing(run, refuses, train, tmp_path):
+    run(*train())
     adapter = tmp_path / "run/adapter/adapter_model.safetensors"
     before = adapter.read_bytes()
     assert len(before) > 8192
-    refuses(IO, ["adapter_model.safetensors", "hint: "], *training("--overwrite", "--seed", 1),
+    refuses(IO, ["adapter_model.safetensors", "hint: "], *train("--overwrite", "--seed", 1),
             preexec_fn=limit_file_size(8192))
     assert adapter.read_bytes() == before
-    assert [path.name for path in adapter.parent.iterdir() if "tmp" in path.name or path.name.startswith(".")] == []
+    assert not [path for path in adapter.parent.iterdir() if "tmp" in path.name or path.name.startswith(".")]
 
 
-def test_a_full_disk_leaves_no_part_of_a_merged_model(refuses, trained, base, tmp_path):
-    refuses(IO, ["out.pt"], "lora-merge", "bake", "--model", base, "--adapter", trained.adapter, "--out",
-            tmp_path / "out.pt", preexec_fn=limit_file_size(100_000))
+def test_a_full_disk_leaves_no_part_of_a_merged_model(refuses, baking, trained, tmp_path):
+    out = tmp_path / "out.pt"
+    refuses(IO, ["out.pt"], *baking(trained.adapter, out), preexec_fn=limit_file_size(100_000))
     assert list(tmp_path.iterdir()) == []
 
 
 # --- runs ---
 
-def test_two_trainings_in_one_folder(refuses, training, tmp_path):
+def test_two_trainings_in_one_folder(refuses, train, tmp_path):
     (tmp_path / "run").mkdir()
     with open(tmp_path / "run/.lock", "w") as lock:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        refuses(LOCKED, [f"process {os.getpid()}", str(tmp_path / "run")], *training())
+        refuses(LOCKED, [f"process {os.getpid()}", str(tmp_path / "run")], *train())
 
 
-def test_a_diverging_training_names_its_rows(refuses, training):
-    refuses(DIVERGED, ["line"], *training("--learning-rate", 1e30, "--clip", 0, "--steps", 20, "--warmup", 0))
+def test_a_diverging_training_names_its_rows(refuses, train):
+    refuses(DIVERGED, ["line"], *train("--learning-rate", 1e30, "--clip", 0, "--steps", 20, "--warmup", 0))
 
 
-def test_an_unfinished_run_is_no_variant(refuses, base, fixtures, tmp_path):
+def test_an_unfinished_run_is_no_variant(refuses, comparison, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/config.json").write_text(json.dumps({}))
-    refuses(FILE, [str(tmp_path / "run")], "lora-eval", "compare", "--model", base, "--data",
-            fixtures / "valid.jsonl", "--variant", f"a=run:{tmp_path / 'run'}")
+    refuses(FILE, [str(tmp_path / "run")], *comparison(f"a=run:{tmp_path / 'run'}"))

@@ -65,9 +65,9 @@ def test_a_program_with_commands_lists_them(run):
     assert run("lora-merge", code=2).stderr == text
 
 
-def test_verbosity_moves_lines_on_stderr_only(run, training):
-    normal = run(*training())
-    quiet = run(*training("--quiet", "--overwrite"))
+def test_verbosity_moves_lines_on_stderr_only(run, train):
+    normal = run(*train())
+    quiet = run(*train("--quiet", "--overwrite"))
     assert normal.stderr and quiet.stderr == ""
     assert quiet.stdout == normal.stdout != ""
 
@@ -78,9 +78,8 @@ def test_a_full_disk_behind_stdout_is_reported(shell):
     assert result.returncode == 6 and "could not be written to stdout" in result.stderr
 
 
-def test_a_closed_stdout_is_reported_and_never_a_file_of_the_program(shell, base, fixtures, tmp_path):
-    result = shell(f"lora-train --model {base} --data {fixtures}/train.jsonl --steps 1 --batch-size 2 --threads 1 "
-                   f"--out {tmp_path}/run --json >&-")
+def test_a_closed_stdout_is_reported_and_never_a_file_of_the_program(shell, train, tmp_path):
+    result = shell(f"{' '.join(map(str, train('--json')))} >&-")
     assert result.returncode == 6 and "could not be written to stdout" in result.stderr
     # The training itself is complete, and its results went into none of its files.
     assert (tmp_path / "run/report.json").exists()

@@ -12,7 +12,8 @@ template <class TensorPointer, class AnyAdapter>
 std::vector<std::pair<std::string, TensorPointer>> named_tensors(AnyAdapter& adapter) {
   std::vector<std::pair<std::string, TensorPointer>> all;
   for (auto& adapted : adapter.targets) {
-    for (auto& [leaf, tensor] : adapted.tensors) all.emplace_back(cat(adapted.target.name(), ".", leaf), &tensor);
+    for (auto& [leaf, tensor] : adapted.tensors)
+      all.emplace_back(cat(adapted.target.name(), ".", leaf), &tensor);
   }
   for (auto& [path, tensor] : adapter.saved_weights) all.emplace_back(path, &tensor);
   return all;
@@ -20,7 +21,9 @@ std::vector<std::pair<std::string, TensorPointer>> named_tensors(AnyAdapter& ada
 
 }  // namespace
 
-std::vector<std::pair<std::string, at::Tensor*>> Adapter::tensors() { return named_tensors<at::Tensor*>(*this); }
+std::vector<std::pair<std::string, at::Tensor*>> Adapter::tensors() {
+  return named_tensors<at::Tensor*>(*this);
+}
 
 std::vector<std::pair<std::string, const at::Tensor*>> Adapter::tensors() const {
   return named_tensors<const at::Tensor*>(*this);
@@ -40,7 +43,8 @@ std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training)
                        &method = find_method(now.config.method)](const SiteValues& values) {
       const AdaptedTarget& adapted = adapter.targets.at(i);
       if (adapted.target.site != site) {
-        throw Error(ExitCode::internal, cat("the adapter in place has no target ", site->path, " at number ", i));
+        throw Error(ExitCode::internal,
+                    cat("the adapter in place has no target ", site->path, " at number ", i));
       }
       return method.forward(values, adapted.target, adapted.tensors, adapted.config, training);
     };

@@ -27,8 +27,8 @@ void check_rank(const std::vector<Target>& targets, const MethodConfig& config) 
   }
   if (small.empty()) return;
   throw Error(ExitCode::usage,
-              cat("rank ", config.rank, " is larger than ", small.size(), " of ", targets.size(), " targets\n",
-                  join(small, "\n")),
+              cat("rank ", config.rank, " is larger than ", small.size(), " of ", targets.size(),
+                  " targets\n", join(small, "\n")),
               cat("use --rank ", largest, " or less, or leave them out: --exclude ", join(names, " ")));
 }
 
@@ -49,9 +49,10 @@ void refuse_targets_inside(const Program& program, const std::vector<Target>& ta
                            const std::vector<const Weight*>& saved) {
   for (const Target& target : targets) {
     if (std::find(saved.begin(), saved.end(), &program.weight(target.site->weight)) == saved.end()) continue;
-    throw Error(ExitCode::mismatch,
-                cat("\"", target.name(), "\" is a target and inside modules_to_save: it would be trained twice"),
-                cat("leave it out: --exclude ", target.site->path));
+    throw Error(
+        ExitCode::mismatch,
+        cat("\"", target.name(), "\" is a target and inside modules_to_save: it would be trained twice"),
+        cat("leave it out: --exclude ", target.site->path));
   }
 }
 

@@ -29,8 +29,10 @@ at::Tensor factor_b(const Target& target, const SiteTensors& tensors) {
 /// Hu et al. 2021 (arXiv:2106.09685), eq. 3.
 ///
 /// x [..., in], y [..., out]; A [r, in], B [out, r], trained in float32. Stored W0 is [out, in] (linear) or
-/// [in, out] (conv1d). Embedding: x are ids, W0 [rows, dim], A [r, rows], B [dim, r], y = W0[x] + s B A[:, x].
+/// [in, out] (conv1d).
+/// Embedding: x are ids, W0 [rows, dim], A [r, rows], B [dim, r] and y = W0[x] + s (B A)^T[x].
 /// A slice of a fused projection has B [slice rows, r] and leaves the other outputs as they are.
+///
 /// The branch is computed in the factors' dtype; the sum is rounded once to y's.
 /// Departs from the paper: A is Kaiming-uniform, as in loralib and PEFT, not Gaussian.
 class LoraMethod : public Method {
@@ -61,7 +63,7 @@ class LoraMethod : public Method {
       const at::Tensor x = values.input.to(A.scalar_type());
       inner = at::linear(at::dropout(x, config.dropout, training), A);
     }
-    // The scale goes on the r inner features, not on the out outer ones: less to multiply, forward and backward.
+    // Scaled where there are r features, not out of them: less to multiply, forward and backward.
     const at::Tensor update = at::linear(inner * config.scale(), factor_b(target, tensors));
     return (values.output + update).to(values.output.scalar_type());
   }

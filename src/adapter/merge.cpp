@@ -21,10 +21,11 @@ void refuse_shared_slots(const Program& program, const Adapter& adapter) {
     for (const Site& other : program.sites()) {
       if (&other != &site && other.weight == site.weight) others.push_back(other.path);
     }
-    throw Error(ExitCode::mismatch,
-                cat("cannot merge into \"", site.path, "\": the file stores one tensor (", site.weight, ") for it and ",
-                    join(others, ", "), ", which would change too"),
-                "use the adapter unmerged, train one without this target, or export the model with untied weights");
+    throw Error(
+        ExitCode::mismatch,
+        cat("cannot merge into \"", site.path, "\": the file stores one tensor (", site.weight,
+            ") for it and ", join(others, ", "), ", which would change too"),
+        "use the adapter unmerged, train one without this target, or export the model with untied weights");
   }
 }
 
@@ -39,7 +40,8 @@ MergedWeight round_once(const Site& site, const at::Tensor& base, const at::Tens
   const at::Tensor has_update = update.ne(0);
   const double updates = has_update.sum().item<double>(), norm = update.norm().item<double>();
   merged.largest_change = change.abs().max().item<double>();
-  if (updates > 0) merged.swallowed_share = has_update.logical_and(change.eq(0)).sum().item<double>() / updates;
+  if (updates > 0)
+    merged.swallowed_share = has_update.logical_and(change.eq(0)).sum().item<double>() / updates;
   if (norm > 0) merged.norm_lost = (update - change).norm().item<double>() / norm;
   return merged;
 }
@@ -52,7 +54,8 @@ void refuse_non_finite(const Adapter& adapter) {
     if (!is_finite(*tensor)) bad.push_back(name);
   }
   if (bad.empty()) return;
-  throw Error(ExitCode::file, cat("the adapter has ", bad.size(), " tensors with NaN or Inf: ", join(bad, ", ")),
+  throw Error(ExitCode::file,
+              cat("the adapter has ", bad.size(), " tensors with NaN or Inf: ", join(bad, ", ")),
               "it comes from a diverged training or is damaged: use an earlier one");
 }
 
@@ -63,8 +66,8 @@ std::vector<MergedWeight> merge_targets(const Program& program, const Adapter& a
   std::vector<MergedWeight> merged;
   for (const AdaptedTarget& first : adapter.targets) {
     const Site& site = *first.target.site;
-    const bool done =
-        std::any_of(merged.begin(), merged.end(), [&](const MergedWeight& each) { return each.path == site.weight; });
+    const bool done = std::any_of(merged.begin(), merged.end(),
+                                  [&](const MergedWeight& each) { return each.path == site.weight; });
     if (done) continue;
     const at::Tensor& base = program.weight(site.weight).value;
     at::Tensor exact = base.to(at::kDouble);
@@ -78,11 +81,13 @@ std::vector<MergedWeight> merge_targets(const Program& program, const Adapter& a
   return merged;
 }
 
-void refuse_no_change(const Program& program, const Adapter& adapter, const std::vector<MergedWeight>& merged) {
-  const bool any_merged = std::any_of(merged.begin(), merged.end(), [](const auto& each) { return each.changed(); });
-  const bool any_saved =
-      std::any_of(adapter.saved_weights.begin(), adapter.saved_weights.end(),
-                  [&](const auto& entry) { return !at::equal(entry.second, program.weight(entry.first).value); });
+void refuse_no_change(const Program& program, const Adapter& adapter,
+                      const std::vector<MergedWeight>& merged) {
+  const bool any_merged =
+      std::any_of(merged.begin(), merged.end(), [](const auto& each) { return each.changed(); });
+  const bool any_saved = std::any_of(
+      adapter.saved_weights.begin(), adapter.saved_weights.end(),
+      [&](const auto& entry) { return !at::equal(entry.second, program.weight(entry.first).value); });
   if (any_merged || any_saved) return;
   throw Error(ExitCode::mismatch,
               cat("merging would change nothing: none of ", merged.size(), " weights gets another value"),

@@ -16,7 +16,7 @@ constexpr MethodAccessor kMethods[] = {lora_method};
 
 double MethodConfig::scale() const {
   const auto r = static_cast<double>(rank);
-  return alpha / (rank_stabilized ? std::sqrt(r) : r);
+  return alpha / (rank_stabilised ? std::sqrt(r) : r);
 }
 
 const Method& find_method(const std::string& name) {

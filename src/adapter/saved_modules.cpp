@@ -72,10 +72,11 @@ void refuse_tied(const Program& program, const Weight& weight) {
     return site.tied && &program.weight(site.weight) == &weight;
   });
   if (!shared && weight.aliases.empty()) return;
-  throw Error(ExitCode::mismatch,
-              cat("\"", weight.path, "\" is tied: the model uses one tensor in several places, and a whole copy ",
-                  "would replace them all"),
-              "adapt it with low-rank targets instead, or export the model with untied weights");
+  throw Error(
+      ExitCode::mismatch,
+      cat("\"", weight.path, "\" is tied: the model uses one tensor in several places, and a whole copy ",
+          "would replace them all"),
+      "adapt it with low-rank targets instead, or export the model with untied weights");
 }
 
 }  // namespace lora

@@ -10,11 +10,12 @@ namespace lora {
 /// A path in the file without the wrapper prefix: how adapter files name it.
 std::string plain_path(const Program& program, const std::string& path);
 
-/// True if the weight at plain path `weight` belongs to `module`, given as a full path or as its last segments.
+/// True if the weight at plain path `weight` belongs to `module`, given as a full path or as its last
+/// segments.
 bool is_inside_module(const std::string& weight, const std::string& module);
 
-/// Floating-point parameters inside the named modules. usage error listing the names that match nothing, with the
-/// nearest; mismatch error for a weight that is tied to another.
+/// Floating-point parameters inside the named modules. usage error listing the names that match nothing, with
+/// the nearest; mismatch error for a weight that is tied to another.
 std::vector<const Weight*> weights_to_save(const Program& program, const std::vector<std::string>& modules);
 
 /// mismatch error if replacing this weight alone would change another use of the same tensor.

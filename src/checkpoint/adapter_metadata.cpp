@@ -8,8 +8,8 @@ namespace lora {
 namespace {
 
 constexpr const char* kOwnPrefix = "lora.";
-constexpr const char *kFormat = "lora.format", *kBase = "lora.base_fingerprint", *kTokenizer = "lora.tokenizer_hash",
-                     *kConfig = "lora.config", *kBlocks = "lora.blocks";
+constexpr const char *kFormat = "lora.format", *kBase = "lora.base_fingerprint",
+                     *kTokenizer = "lora.tokenizer_hash", *kConfig = "lora.config", *kBlocks = "lora.blocks";
 constexpr const char* kFormatVersion = "1";
 
 bool is_reserved(const std::string& key) {
@@ -52,8 +52,10 @@ bool has_own_metadata(const Metadata& metadata) {
 AdapterProvenance parse_provenance(const Metadata& metadata, const JsonOrigin& origin) {
   const std::string format = value_of(metadata, kFormat);
   if (has_own_metadata(metadata) && format != kFormatVersion) {
-    throw Error(origin.code, cat(origin.place, ": ", kFormat, " is \"", printable(format), "\", known is ", kFormatVersion),
-                "use the version of these tools that wrote it");
+    throw Error(
+        origin.code,
+        cat(origin.place, ": ", kFormat, " is \"", printable(format), "\", known is ", kFormatVersion),
+        "use the version of these tools that wrote it");
   }
   AdapterProvenance provenance;
   provenance.base_fingerprint = value_of(metadata, kBase);
@@ -92,7 +94,8 @@ void check_config(const Metadata& metadata, const Json& config, const JsonOrigin
   for (const auto& [key, value] : found.items()) {
     const Json expected = written.value(key, Json());
     if (value == expected) continue;
-    differences.push_back(cat("  ", key, " is ", printable(value.dump()), ", written was ", printable(expected.dump())));
+    differences.push_back(
+        cat("  ", key, " is ", printable(value.dump()), ", written was ", printable(expected.dump())));
   }
   if (differences.empty()) return;
   throw Error(origin.code,

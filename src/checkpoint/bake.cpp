@@ -30,7 +30,9 @@ bool is_same_file(const fs::path& a, const fs::path& b) {
 
 /// What can be refused before anything large is read.
 void check_options(const BakeConfig& config) {
-  const auto refuse = [](const std::string& what, const std::string& hint) { throw Error(ExitCode::usage, what, hint); };
+  const auto refuse = [](const std::string& what, const std::string& hint) {
+    throw Error(ExitCode::usage, what, hint);
+  };
   if (config.model.path.empty()) refuse("--model is missing", "give the base model file");
   if (config.model.device != "cpu") {
     refuse(cat("--device ", config.model.device, ": merging runs on the CPU"), "leave --device out");
@@ -39,12 +41,15 @@ void check_options(const BakeConfig& config) {
     refuse("--tokenizer: the merged file keeps the model's own tokenizer", "leave --tokenizer out");
   }
   const fs::path adapter(config.adapter);
-  for (const fs::path& input : {fs::path(config.model.path), adapter / kConfigFile, adapter / kTensorFile, adapter / kCardFile}) {
+  for (const fs::path& input :
+       {fs::path(config.model.path), adapter / kConfigFile, adapter / kTensorFile, adapter / kCardFile}) {
     if (!is_same_file(config.out, input)) continue;
-    refuse(cat("--out ", config.out, " is an input (", input.string(), ")"), "give the merged model a file of its own");
+    refuse(cat("--out ", config.out, " is an input (", input.string(), ")"),
+           "give the merged model a file of its own");
   }
   std::error_code ignored;
-  if (fs::is_directory(config.out, ignored)) refuse(cat("--out ", config.out, " is a folder"), "give a file name");
+  if (fs::is_directory(config.out, ignored))
+    refuse(cat("--out ", config.out, " is a folder"), "give a file name");
   if (fs::exists(config.out, ignored) && !config.overwrite) {
     refuse(cat("--out ", config.out, " exists"), "give another name, or --overwrite to replace it");
   }
@@ -53,7 +58,8 @@ void check_options(const BakeConfig& config) {
 /// A file beside the output that takes its place when all is verified, and is removed otherwise.
 class Unverified {
  public:
-  explicit Unverified(fs::path out) : out_(std::move(out)), path_(cat(out_.string(), ".unverified.", ::getpid())) {}
+  explicit Unverified(fs::path out)
+      : out_(std::move(out)), path_(cat(out_.string(), ".unverified.", ::getpid())) {}
   ~Unverified() {
     std::error_code ignored;
     fs::remove(path_, ignored);
@@ -93,7 +99,8 @@ Merge merge(const AdapterFolder& folder, BakeReport& report) {
     result.weights[each.path] = each.value;
     use_coarser(each.value.scalar_type(), report);
     report.dtype = each.value.dtype().name();
-    report.modules.push_back({each.module, each.path, each.largest_change, each.swallowed_share, each.norm_lost});
+    report.modules.push_back(
+        {each.module, each.path, each.largest_change, each.swallowed_share, each.norm_lost});
   }
   for (const auto& [path, value] : adapter.saved_weights) report.replaced.push_back(path);
   report.base_fingerprint = program.fingerprint();
@@ -108,10 +115,10 @@ void verify(const fs::path& file, const ProbedLogits& live, BakeReport& report) 
   if (report.difference.relative <= report.tolerance) return;  // false for NaN, too
   throw Error(ExitCode::mismatch,
               cat("the merged model's logits differ from the adapter's by ", report.difference.largest, ", ",
-                  report.difference.relative, " of the largest logit; the tolerance for ", report.dtype, " is ",
-                  report.tolerance),
-              "nothing was written; the model uses an adapted weight where the adapter does not act, or its number type "
-              "is too coarse: use the adapter unmerged");
+                  report.difference.relative, " of the largest logit; the tolerance for ", report.dtype,
+                  " is ", report.tolerance),
+              "nothing was written; the model uses an adapted weight where the adapter does not act, or its "
+              "number type is too coarse: use the adapter unmerged");
 }
 
 }  // namespace
@@ -127,7 +134,8 @@ int bake(const BakeConfig& config) {
   report.adapter = config.adapter;
   report.out = config.out;
   report.adapter_sha256 = folder.sha256;
-  log_info("merge", "merging ", folder.tensors.size(), " tensors of ", config.adapter, " into ", config.model.path);
+  log_info("merge", "merging ", folder.tensors.size(), " tensors of ", config.adapter, " into ",
+           config.model.path);
   const Merge merged = merge(folder, report);
   const Unverified file(config.out);
   save_model(config.model.path, file.path(), merged.weights, merged.history.dump());

@@ -20,7 +20,8 @@ std::vector<PatternChange> by_pattern(const std::vector<ModuleChange>& modules) 
   std::vector<PatternChange> patterns;
   for (const ModuleChange& module : modules) {
     const std::string pattern = module_pattern(module.module);
-    auto found = std::find_if(patterns.begin(), patterns.end(), [&](const auto& each) { return each.pattern == pattern; });
+    auto found = std::find_if(patterns.begin(), patterns.end(),
+                              [&](const auto& each) { return each.pattern == pattern; });
     if (found == patterns.end()) found = patterns.insert(patterns.end(), {pattern, 0, {}});
     ++found->count;
     found->worst.largest_change = std::max(found->worst.largest_change, module.largest_change);
@@ -65,18 +66,23 @@ std::string bake_text(const BakeReport& report) {
     table.add({each.pattern, cat(each.count), significant(each.worst.largest_change, 3),
                fixed(each.worst.swallowed_share * 100, 1) + " %", significant(each.worst.norm_lost, 2)});
   }
-  std::string text = cat("merged ", report.adapter, " into ", report.out, ": ", report.modules.size(), " weights (",
-                         report.dtype, "), ", human_bytes(report.bytes), ", ", human_seconds(report.seconds), "\n\n");
+  std::string text =
+      cat("merged ", report.adapter, " into ", report.out, ": ", report.modules.size(), " weights (",
+          report.dtype, "), ", human_bytes(report.bytes), ", ", human_seconds(report.seconds), "\n\n");
   if (!report.modules.empty()) {
     text += table.str();
-    text += "largest change of a weight; share of updates that rounding swallowed; relative norm of the update lost to "
-            "rounding; worst of each row\n\n";
+    text +=
+        "the worst of each row: change of one weight; share of the updated weights that rounding left as "
+        "they\n"
+        "were; share of the update's norm that was lost by rounding\n\n";
   }
-  if (!report.replaced.empty()) text += cat("replaced whole: ", printable(join(report.replaced, ", ")), "\n\n");
+  if (!report.replaced.empty())
+    text += cat("replaced whole: ", printable(join(report.replaced, ", ")), "\n\n");
   return text + cat("verified: the written file's logits differ from the adapter's by at most ",
-                    significant(report.difference.largest, 3), " (", significant(report.difference.relative, 3),
-                    " of the largest logit; tolerance ", significant(report.tolerance, 3), ") on ", report.probe_tokens,
-                    " tokens in ", report.probe_rows, " rows\n");
+                    significant(report.difference.largest, 3), " (",
+                    significant(report.difference.relative, 3), " of the largest logit; tolerance ",
+                    significant(report.tolerance, 3), ") on ", report.probe_tokens, " tokens in ",
+                    report.probe_rows, " rows\n");
 }
 
 }  // namespace lora

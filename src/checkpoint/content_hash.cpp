@@ -23,7 +23,8 @@ std::string content_hash(const SafetensorsFile& file) {
   hash.update(cat("tensors ", file.tensors.size(), "\n"));
   for (const auto& [name, tensor] : file.tensors) {
     const at::Tensor value = tensor.detach().cpu().contiguous();
-    hash.update(framed(name)).update(cat(dtype_name(value.scalar_type()), "[", join(value.sizes(), ","), "]"));
+    hash.update(framed(name))
+        .update(cat(dtype_name(value.scalar_type()), "[", join(value.sizes(), ","), "]"));
     hash.update(value.const_data_ptr(), value.nbytes());
   }
   return hash.hex();

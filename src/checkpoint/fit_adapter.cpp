@@ -82,7 +82,8 @@ class Fitter {
       if (found == factors.end()) {
         add_mismatch(name, cat("missing: the base has ", to_string(site.kind), " here"));
       } else if (found->second.sizes() != at::IntArrayRef(shape)) {
-        add_mismatch(name, cat("adapter ", shape_text(found->second), ", base needs [", join(shape, ", "), "]"));
+        add_mismatch(name,
+                     cat("adapter ", shape_text(found->second), ", base needs [", join(shape, ", "), "]"));
       } else {
         module.tensors[leaf] = on_device(found->second, at::kFloat);
       }
@@ -147,10 +148,11 @@ class Fitter {
     }
     const bool foreign = !theirs.empty() && theirs != ours;
     if (!foreign && mismatches_.empty()) return;
-    std::string message = cat("adapter \"", folder_.path.string(), "\" does not fit base \"", program_.path().string(),
-                              "\": ");
-    message += mismatches_.empty() ? "it was trained on another base whose tensors have the same names and shapes"
-                                   : cat(mismatches_.size(), " mismatches, ", folder_.tensors.size(), " tensors");
+    std::string message =
+        cat("adapter \"", folder_.path.string(), "\" does not fit base \"", program_.path().string(), "\": ");
+    message += mismatches_.empty()
+                   ? "it was trained on another base whose tensors have the same names and shapes"
+                   : cat(mismatches_.size(), " mismatches, ", folder_.tensors.size(), " tensors");
     if (mismatches_.size() > kShownMismatches) {
       const std::string more = cat("  and ", mismatches_.size() - kShownMismatches, " more");
       mismatches_.resize(kShownMismatches);
@@ -173,6 +175,8 @@ class Fitter {
 
 }  // namespace
 
-Adapter fit_adapter(const AdapterFolder& folder, const Program& program) { return Fitter(folder, program).run(); }
+Adapter fit_adapter(const AdapterFolder& folder, const Program& program) {
+  return Fitter(folder, program).run();
+}
 
 }  // namespace lora

@@ -1,52 +1,15 @@
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
-#include <cmath>
 #include <iostream>
 
 #include "base/json.h"
 #include "base/text_table.h"
-#include "checkpoint/peft_keys.h"
+#include "checkpoint/inspection.h"
 #include "checkpoint/report_text.h"
 #include "lora/base/text.h"
 #include "lora/checkpoint/merge.h"
 
 namespace lora {
 namespace {
-
-/// What inspection finds about one adapted module.
-struct ModuleFacts {
-  std::string module;
-  std::int64_t rank = 0, in = 0, out = 0;
-  double alpha = 0, scale = 0;
-  std::vector<std::string> slices;
-  std::int64_t parameters = 0;
-  double update_norm = 0;  ///< |scale B A|, Frobenius; NaN if a factor is not finite
-};
-
-/// |B A| without the product: |B A|^2 = sum over i, j of (B^T B)_ij (A A^T)_ij.
-double product_norm(const at::Tensor& A, const at::Tensor& B) {
-  const at::Tensor a = A.to(at::kDouble), b = B.to(at::kDouble);
-  const double square = (at::mm(b.t(), b) * at::mm(a, a.t())).sum().item<double>();
-  return std::sqrt(std::max(square, std::isnan(square) ? square : 0.0));
-}
-
-std::vector<ModuleFacts> module_facts(const AdapterFolder& folder, const PeftTensors& tensors) {
-  const at::NoGradGuard no_grad;
-  std::vector<ModuleFacts> all;
-  for (const auto& [module, factors] : tensors.modules) {
-    const auto [A, B] = factors_of(factors);
-    const MethodConfig config = folder.config.of(module);
-    ModuleFacts facts{module, config.rank, A.size(1), B.size(0), config.alpha, config.scale(), {}, A.numel() + B.numel(), 0};
-    facts.update_norm = std::abs(facts.scale) * product_norm(A, B);
-    if (const auto blocks = folder.blocks.find(module); blocks != folder.blocks.end()) {
-      for (const RankBlock& block : blocks->second) facts.slices.push_back(block.slice);
-    }
-    all.push_back(std::move(facts));
-  }
-  return all;
-}
 
 /// Modules with one pattern, rank, alpha and shape.
 struct ModuleGroup {
@@ -78,32 +41,6 @@ std::vector<ModuleGroup> group(const std::vector<ModuleFacts>& modules) {
   return groups;
 }
 
-/// Everything that is reported about a folder.
-struct Inspection {
-  const AdapterFolder& folder;
-  std::vector<ModuleFacts> modules;
-  std::vector<std::pair<std::string, std::vector<std::int64_t>>> whole;  ///< parameters trained whole, with their shapes
-  std::int64_t parameters = 0;
-  std::vector<std::string> not_finite, without_update;
-};
-
-Inspection look_at(const AdapterFolder& folder) {
-  const PeftTensors tensors = split_keys(folder.tensors, folder.path.string());
-  Inspection found{folder, module_facts(folder, tensors), {}, 0, {}, {}};
-  for (const auto& [path, value] : tensors.whole) {
-    found.whole.emplace_back(path, value.sizes().vec());
-    found.parameters += value.numel();
-  }
-  for (const ModuleFacts& facts : found.modules) {
-    found.parameters += facts.parameters;
-    if (facts.update_norm == 0) found.without_update.push_back(facts.module);
-  }
-  for (const auto& [key, value] : folder.tensors) {
-    if (!at::isfinite(value).all().item<bool>()) found.not_finite.push_back(key);
-  }
-  return found;
-}
-
 Json inspection_json(const Inspection& found) {
   const AdapterFolder& folder = found.folder;
   Json modules = Json::array(), whole = Json::array();
@@ -121,7 +58,7 @@ Json inspection_json(const Inspection& found) {
   for (const auto& [path, shape] : found.whole) whole.push_back({{"parameter", path}, {"shape", shape}});
   return {{"adapter", folder.path.string()},
           {"method", folder.config.defaults.method},
-          {"rank_stabilized", folder.config.defaults.rank_stabilized},
+          {"rank_stabilised", folder.config.defaults.rank_stabilised},
           {"task_type", folder.config.task_type},
           {"base", folder.provenance.base_name},
           {"base_fingerprint", folder.provenance.base_fingerprint},
@@ -136,33 +73,43 @@ Json inspection_json(const Inspection& found) {
           {"without_update", found.without_update}};
 }
 
-std::string or_unknown(const std::string& text) { return text.empty() ? "unknown" : printable(text); }
+std::string or_unknown(const std::string& text) { return text.empty() ? "unknown" : text; }
+
+/// One fact a line, names in a column of their own.
+std::string fact_line(const std::string& name, const std::string& value) {
+  constexpr std::size_t kColumn = 13;
+  return printable(cat(name, std::string(name.size() < kColumn ? kColumn - name.size() : 1, ' '), value)) +
+         "\n";
+}
 
 std::string facts_text(const Inspection& found) {
   const AdapterFolder& folder = found.folder;
   const AdapterProvenance& provenance = folder.provenance;
+  const MethodConfig& method = folder.config.defaults;
   const bool ours = !provenance.base_fingerprint.empty();
-  std::string text = cat("adapter      ", folder.path.string(), "\n", "method       ", folder.config.defaults.method,
-                         folder.config.defaults.rank_stabilized ? ", rank-stabilized scale" : "", "\n", "task         ",
-                         or_unknown(folder.config.task_type), "\n", "base         ", or_unknown(provenance.base_name),
-                         "\n", "fingerprint  ", or_unknown(provenance.base_fingerprint), "\n", "tokenizer    ",
-                         or_unknown(provenance.tokenizer_hash), "\n", "parameters   ", found.parameters, " in ",
-                         folder.tensors.size(), " tensors\n", "file         ", human_bytes(folder.bytes), ", sha256 ",
-                         folder.sha256, "\n", "content      ",
-                         ours ? "agrees with its recorded hash" : "has no recorded hash (written by another tool)", "\n");
-  for (const auto& [name, value] : provenance.facts) {
-    text += printable(cat(name, std::string(name.size() < 12 ? 12 - name.size() : 0, ' '), " ", value)) + "\n";
-  }
+  std::string text = fact_line("adapter", folder.path.string());
+  text += fact_line("method", method.method + (method.rank_stabilised ? ", rank-stabilised scale" : ""));
+  text += fact_line("task", or_unknown(folder.config.task_type));
+  text += fact_line("base", or_unknown(provenance.base_name));
+  text += fact_line("fingerprint", or_unknown(provenance.base_fingerprint));
+  text += fact_line("tokenizer", or_unknown(provenance.tokenizer_hash));
+  text += fact_line("parameters", cat(found.parameters, " in ", folder.tensors.size(), " tensors"));
+  text += fact_line("file", cat(human_bytes(folder.bytes), ", sha256 ", folder.sha256));
+  text += fact_line(
+      "content", ours ? "agrees with its recorded hash" : "has no recorded hash (written by another tool)");
+  for (const auto& [name, value] : provenance.facts) text += fact_line(name, value);
   return text;
 }
 
 std::string modules_table(const Inspection& found) {
-  TextTable table({"module", "count", "rank", "alpha", "in", "out", "parameters", "update norm", "slices"}, {8});
+  TextTable table({"module", "count", "rank", "alpha", "in", "out", "parameters", "update norm", "slices"},
+                  {8});
   for (const ModuleGroup& each : group(found.modules)) {
-    const std::string smallest = significant(each.smallest_norm, 3), largest = significant(each.largest_norm, 3);
-    table.add({each.pattern, cat(each.count), cat(each.first.rank), significant(each.first.alpha, 6), cat(each.first.in),
-               cat(each.first.out), cat(each.parameters), smallest == largest ? largest : cat(smallest, " - ", largest),
-               join(each.first.slices, " ")});
+    const std::string smallest = significant(each.smallest_norm, 3),
+                      largest = significant(each.largest_norm, 3);
+    table.add({each.pattern, cat(each.count), cat(each.first.rank), significant(each.first.alpha, 6),
+               cat(each.first.in), cat(each.first.out), cat(each.parameters),
+               smallest == largest ? largest : cat(smallest, " - ", largest), join(each.first.slices, " ")});
   }
   return table.str();
 }
@@ -177,8 +124,8 @@ std::string inspection_text(const Inspection& found) {
     text += cat("damaged: NaN or Inf in ", printable(join(found.not_finite, ", ")), "\n");
   }
   if (!found.without_update.empty()) {
-    text += cat("untrained: the update is zero in ", found.without_update.size(), " of ", found.modules.size(),
-                " modules\n");
+    text += cat("untrained: the update is zero in ", found.without_update.size(), " of ",
+                found.modules.size(), " modules\n");
   }
   return text;
 }

@@ -14,12 +14,14 @@ Json read_history(const std::filesystem::path& model) {
   return history.is_object() ? history : Json(nullptr);
 }
 
-void refuse_second_merge(const Json& history, const AdapterFolder& adapter, const std::filesystem::path& model) {
+void refuse_second_merge(const Json& history, const AdapterFolder& adapter,
+                         const std::filesystem::path& model) {
   for (const Json* step = &history; step->is_object();) {
     if (step->value("adapter_sha256", Json()) == adapter.sha256) {
-      throw Error(ExitCode::mismatch,
-                  cat("adapter \"", adapter.path.string(), "\" is already merged into \"", model.string(), "\""),
-                  "a second merge would add its update twice: give the base model, or use the merged file as it is");
+      throw Error(
+          ExitCode::mismatch,
+          cat("adapter \"", adapter.path.string(), "\" is already merged into \"", model.string(), "\""),
+          "a second merge would add its update twice: give the base model, or use the merged file as it is");
     }
     const auto before = step->find("before");
     if (before == step->end()) break;

@@ -12,7 +12,8 @@ namespace lora {
 Json read_history(const std::filesystem::path& model);
 
 /// mismatch error if the adapter is among those that were merged into the model.
-void refuse_second_merge(const Json& history, const AdapterFolder& adapter, const std::filesystem::path& model);
+void refuse_second_merge(const Json& history, const AdapterFolder& adapter,
+                         const std::filesystem::path& model);
 
 /// The history of the model that merging `adapter` into one with history `before` makes.
 Json merged_history(const Json& before, const AdapterFolder& adapter, const std::string& base_fingerprint);

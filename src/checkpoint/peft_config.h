@@ -16,7 +16,8 @@ Json peft_config_json(const PeftConfig& config, const std::string& base_name);
 /// The part of that JSON that decides what an adapter computes: stored beside the tensors, too.
 Json decisive_part(const Json& config);
 
-/// True if target_modules matches: equal or a suffix of whole segments, or the regular expression on the whole path.
+/// True if target_modules matches: equal or a suffix of whole segments, or the regular expression on the
+/// whole path.
 bool is_targeted(const PeftConfig& config, const std::string& module);
 
 }  // namespace lora

@@ -11,10 +11,12 @@
 namespace lora {
 namespace {
 
-constexpr std::string_view kFactorLeaves[] = {"lora_A.weight", "lora_B.weight", "lora_embedding_A", "lora_embedding_B"};
+constexpr std::string_view kFactorLeaves[] = {"lora_A.weight", "lora_B.weight", "lora_embedding_A",
+                                              "lora_embedding_B"};
 constexpr std::string_view kEmbeddingCopy = ".base_layer.weight";
 /// Pieces of keys that belong to features beyond plain LoRA: DoRA, biases, trainable tokens.
-constexpr std::string_view kForeignPieces[] = {".lora_", ".base_layer.", ".token_adapter.", ".modules_to_save."};
+constexpr std::string_view kForeignPieces[] = {".lora_", ".base_layer.", ".token_adapter.",
+                                               ".modules_to_save."};
 /// Longer paths exist in no model, and regular expressions are matched by recursion.
 constexpr std::size_t kLongestKey = 512;
 
@@ -25,11 +27,12 @@ class KeySorter {
   PeftTensors run(const std::map<std::string, at::Tensor>& tensors) {
     for (const auto& [key, tensor] : tensors) take(key, tensor);
     if (!unknown_.empty()) {
-      throw Error(ExitCode::file,
-                  cat(place_, ": ", unknown_.size(), " of ", tensors.size(), " tensors are of no kind known here\n",
-                      join(unknown_, "\n")),
-                  cat("expected ", kPeftPrefix, "MODULE.lora_A.weight and the like: low-rank factors, or parameters of ",
-                      "modules_to_save"));
+      throw Error(
+          ExitCode::file,
+          cat(place_, ": ", unknown_.size(), " of ", tensors.size(), " tensors are of no kind known here\n",
+              join(unknown_, "\n")),
+          cat("expected ", kPeftPrefix,
+              "MODULE.lora_A.weight and the like: low-rank factors, or parameters of ", "modules_to_save"));
     }
     return std::move(sorted_);
   }
@@ -47,13 +50,16 @@ class KeySorter {
       sorted_.embedding_copies[path.substr(0, path.size() - kEmbeddingCopy.size())] = tensor;
       return;
     }
-    const bool foreign = std::any_of(std::begin(kForeignPieces), std::end(kForeignPieces),
-                                     [&](std::string_view piece) { return path.find(piece) != std::string::npos; });
+    const bool foreign =
+        std::any_of(std::begin(kForeignPieces), std::end(kForeignPieces),
+                    [&](std::string_view piece) { return path.find(piece) != std::string::npos; });
     if (foreign || path.empty()) return reject(key);
     sorted_.whole[path] = tensor;
   }
 
-  void reject(const std::string& key) { unknown_.push_back(cat("  ", printable(key.substr(0, kLongestKey)))); }
+  void reject(const std::string& key) {
+    unknown_.push_back(cat("  ", printable(key.substr(0, kLongestKey))));
+  }
 
   const std::string& place_;
   PeftTensors sorted_;
@@ -70,7 +76,8 @@ std::string defect(const SiteTensors& tensors, std::int64_t rank) {
     return cat("has ", join(names, ", "), "; it needs A and B and nothing else");
   }
   const auto [A, B] = factors_of(tensors);
-  if (!A.is_floating_point() || !B.is_floating_point()) return "has factors that are no floating-point numbers";
+  if (!A.is_floating_point() || !B.is_floating_point())
+    return "has factors that are no floating-point numbers";
   if (A.dim() != 2 || B.dim() != 2 || A.size(0) != rank || B.size(1) != rank) {
     return cat("has A [", join(A.sizes(), ", "), "] and B [", join(B.sizes(), ", "), "]; rank ", rank,
                " of adapter_config.json needs A [", rank, ", in] and B [out, ", rank, "]");

@@ -13,12 +13,14 @@ constexpr const char* kPeftPrefix = "base_model.model.";
 
 /// The tensors of an adapter file by what they are.
 struct PeftTensors {
-  std::map<std::string, SiteTensors> modules;        ///< low-rank factors: module path -> leaf name -> tensor
-  std::map<std::string, at::Tensor> whole;           ///< trained whole: parameter path -> tensor
-  std::map<std::string, at::Tensor> embedding_copies;  ///< base embeddings that PEFT stores beside their adapters
+  std::map<std::string, SiteTensors> modules;  ///< low-rank factors: module path -> leaf name -> tensor
+  std::map<std::string, at::Tensor> whole;     ///< trained whole: parameter path -> tensor
+  std::map<std::string, at::Tensor>
+      embedding_copies;  ///< base embeddings that PEFT stores beside their adapters
 };
 
-/// Sorts tensors by their PEFT keys. file error naming keys without the prefix or of features that are not supported.
+/// Sorts tensors by their PEFT keys. file error naming keys without the prefix or of features that are not
+/// supported.
 PeftTensors split_keys(const std::map<std::string, at::Tensor>& tensors, const std::string& place);
 
 /// Key of a module's factor, or of a parameter trained whole.

@@ -16,7 +16,7 @@ constexpr const char *kA = "lora_A.weight", *kB = "lora_B.weight";
 /// alpha that gives `scale` at this rank.
 double alpha_for(double scale, const MethodConfig& config) {
   const auto r = static_cast<double>(config.rank);
-  return scale * (config.rank_stabilized ? std::sqrt(r) : r);
+  return scale * (config.rank_stabilised ? std::sqrt(r) : r);
 }
 
 at::Tensor rows_of(const SiteSlice& slice, const at::Tensor& like) {
@@ -36,7 +36,9 @@ PeftModule stack(const std::vector<const AdaptedTarget*>& parts) {
     const at::Tensor &A = part->tensors.at(kA), &B = part->tensors.at(kB);
     const SiteSlice* slice = part->target.slice;
     down.push_back(A);
-    up.push_back(slice ? at::zeros({module.site->out, B.size(1)}, B.options()).index_copy_(0, rows_of(*slice, B), B) : B);
+    up.push_back(
+        slice ? at::zeros({module.site->out, B.size(1)}, B.options()).index_copy_(0, rows_of(*slice, B), B)
+              : B);
     module.blocks.push_back({slice ? to_string(slice->role) : "", part->config.rank});
     module.config.rank += part->config.rank;
   }
@@ -70,7 +72,8 @@ std::vector<PeftModule> peft_modules(const Adapter& adapter) {
   std::vector<PeftModule> modules;
   for (const auto& [site, parts] : by_site) {
     const bool plain = parts.size() == 1 && !parts.front()->target.slice;
-    modules.push_back(plain ? PeftModule{site, parts.front()->config, parts.front()->tensors, {}} : stack(parts));
+    modules.push_back(plain ? PeftModule{site, parts.front()->config, parts.front()->tensors, {}}
+                            : stack(parts));
   }
   return modules;
 }
@@ -89,12 +92,14 @@ std::vector<AdaptedTarget> targets_of(const PeftModule& module) {
     const at::Tensor columns = B.narrow(1, begin, block.rank);
     const at::Tensor up = slice ? columns.index_select(0, rows_of(*slice, B)) : columns.clone();
     non_zero += up.count_nonzero().item<std::int64_t>();
-    targets.push_back({{module.site, slice}, config, {{kA, A.narrow(0, begin, block.rank).clone()}, {kB, up}}});
+    targets.push_back(
+        {{module.site, slice}, config, {{kA, A.narrow(0, begin, block.rank).clone()}, {kB, up}}});
     begin += block.rank;
   }
   if (targets.size() != module.blocks.size() || begin != module.config.rank ||
       non_zero != B.count_nonzero().item<std::int64_t>()) {
-    throw Error(ExitCode::file, cat("the tensors of ", module.site->path, " do not have the parts that lora.blocks lists"));
+    throw Error(ExitCode::file,
+                cat("the tensors of ", module.site->path, " do not have the parts that lora.blocks lists"));
   }
   return targets;
 }

@@ -17,7 +17,9 @@ constexpr std::uint64_t kMostConfigBytes = 16 << 20;
 /// file error with the likely mistake: a run folder, a pickled adapter, no adapter at all.
 void check_exists(const std::filesystem::path& folder) {
   std::error_code ignored;
-  const auto has = [&](const std::filesystem::path& name) { return std::filesystem::exists(folder / name, ignored); };
+  const auto has = [&](const std::filesystem::path& name) {
+    return std::filesystem::exists(folder / name, ignored);
+  };
   if (has(kConfigFile) && has(kTensorFile)) return;
   const std::string shown = cat("\"", folder.string(), "\"");
   if (!std::filesystem::is_directory(folder, ignored)) {
@@ -29,10 +31,12 @@ void check_exists(const std::filesystem::path& folder) {
                 cat("give ", (folder / "adapter").string()));
   }
   if (has(kConfigFile) && has("adapter_model.bin")) {
-    throw Error(ExitCode::file, cat(shown, " holds adapter_model.bin, a pickle, which is never read: it can run code"),
+    throw Error(ExitCode::file,
+                cat(shown, " holds adapter_model.bin, a pickle, which is never read: it can run code"),
                 cat("load it with PEFT and save it again, which writes ", kTensorFile));
   }
-  throw Error(ExitCode::file, cat(shown, " is no adapter folder: it lacks ", has(kConfigFile) ? kTensorFile : kConfigFile),
+  throw Error(ExitCode::file,
+              cat(shown, " is no adapter folder: it lacks ", has(kConfigFile) ? kTensorFile : kConfigFile),
               cat("give the folder that holds ", kConfigFile, " and ", kTensorFile));
 }
 
@@ -41,7 +45,8 @@ void check_content(const SafetensorsFile& file, const std::string& place) {
   if (!has_own_metadata(file.metadata)) return;
   const auto stated = file.metadata.find(kContentHashKey);
   if (stated == file.metadata.end()) {
-    throw Error(ExitCode::file, cat(place, ": ", kContentHashKey, " is missing beside other \"lora.\" metadata"),
+    throw Error(ExitCode::file,
+                cat(place, ": ", kContentHashKey, " is missing beside other \"lora.\" metadata"),
                 "the file is damaged or was edited: take a good copy");
   }
   const std::string found = content_hash(file);

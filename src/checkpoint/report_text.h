@@ -4,10 +4,12 @@
 
 namespace lora {
 
-/// "model.layers.*.mlp.up_proj" of "model.layers.12.mlp.up_proj": modules that differ in numbers only share a row.
+/// "model.layers.*.mlp.up_proj" of "model.layers.12.mlp.up_proj": modules that differ in numbers only share a
+/// row.
 std::string module_pattern(const std::string& path);
 
-/// `value` with so many significant digits: significant(0.000123456, 2) == "0.00012", significant(1.5e-9, 2) == "1.5e-09".
+/// `value` with so many significant digits: significant(0.000123456, 2) == "0.00012", significant(1.5e-9, 2)
+/// == "1.5e-09".
 std::string significant(double value, int digits);
 
 }  // namespace lora

@@ -18,7 +18,8 @@ RunFolder::RunFolder(std::filesystem::path folder, bool overwrite) : folder_(std
   }
   ensure_writable_folder(folder_);
   lock_ = std::make_unique<FolderLock>(folder_);
-  // From here on the folder is an unfinished run; model files of the old one stay until new ones replace them.
+  // From here on the folder is an unfinished run; model files of the old one stay until new ones replace
+  // them.
   std::filesystem::remove(folder_ / kReportFile);
   std::filesystem::remove(folder_ / kMetrics);
   metrics_ = std::make_unique<LineAppender>(folder_ / kMetrics);

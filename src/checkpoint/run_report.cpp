@@ -76,8 +76,7 @@ RunReport read_run_report(const std::filesystem::path& folder) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) {
     const bool started = std::filesystem::exists(folder / "config.json", ignored);
-    throw Error(ExitCode::file,
-                cat("\"", folder.string(), "\" is no finished run: it has no ", kReportFile),
+    throw Error(ExitCode::file, cat("\"", folder.string(), "\" is no finished run: it has no ", kReportFile),
                 started ? "its training did not end: run it again, or use its adapter folder"
                         : "give the folder that lora-train wrote (--out)");
   }

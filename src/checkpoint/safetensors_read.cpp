@@ -56,7 +56,8 @@ class Reader {
   }
 
   Json parse_header() {
-    if (bytes_.size() < kLengthBytes) fail(cat("it has ", bytes_.size(), " bytes, the header's length alone needs 8"));
+    if (bytes_.size() < kLengthBytes)
+      fail(cat("it has ", bytes_.size(), " bytes, the header's length alone needs 8"));
     std::uint64_t length = 0;
     std::memcpy(&length, bytes_.data(), kLengthBytes);
     if (length > kMostHeaderBytes)
@@ -115,8 +116,8 @@ class Reader {
       overflow |= __builtin_mul_overflow(size, static_cast<std::uint64_t>(extent), &size);
     }
     if (overflow || size != entry.end - entry.begin) {
-      fail(entry.name, cat("of shape [", join(entry.shape, ", "), "] does not fit its ", entry.end - entry.begin,
-                           " bytes of data"));
+      fail(entry.name, cat("of shape [", join(entry.shape, ", "), "] does not fit its ",
+                           entry.end - entry.begin, " bytes of data"));
     }
   }
 
@@ -128,8 +129,8 @@ class Reader {
     std::uint64_t position = 0;
     for (const Entry& entry : entries) {
       if (entry.begin != position) {
-        fail(entry.name, cat(entry.begin < position ? "overlaps another" : "leaves a hole", ": it begins at byte ",
-                             entry.begin, " of the data, expected ", position));
+        fail(entry.name, cat(entry.begin < position ? "overlaps another" : "leaves a hole",
+                             ": it begins at byte ", entry.begin, " of the data, expected ", position));
       }
       position = entry.end;
     }
@@ -147,7 +148,8 @@ class Reader {
 
   at::Tensor make_tensor(const Entry& entry) const {
     at::Tensor tensor = at::empty(entry.shape, at::dtype(entry.dtype));
-    if (entry.end > entry.begin) std::memcpy(tensor.data_ptr(), data_.data() + entry.begin, entry.end - entry.begin);
+    if (entry.end > entry.begin)
+      std::memcpy(tensor.data_ptr(), data_.data() + entry.begin, entry.end - entry.begin);
     return tensor;
   }
 

@@ -19,7 +19,8 @@ std::vector<Named> in_file_order(const TensorMap& tensors) {
   std::vector<Named> ordered;
   for (const auto& [name, tensor] : tensors) {
     if (dtype_name(tensor.scalar_type()).empty()) {
-      throw Error(ExitCode::internal, cat("tensor \"", name, "\": safetensors has no type ", tensor.dtype().name()));
+      throw Error(ExitCode::internal,
+                  cat("tensor \"", name, "\": safetensors has no type ", tensor.dtype().name()));
     }
     ordered.emplace_back(name, tensor.detach().cpu().contiguous());
   }

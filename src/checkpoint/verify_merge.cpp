@@ -64,8 +64,8 @@ LogitDifference compare_with(const ProbedLogits& expected, const Program& progra
 }
 
 double merge_tolerance(at::ScalarType type) {
-  // float32 sums in another order differ by about 1e-6; the coarser types round every merged weight once, to 2^-11
-  // and 2^-8 of itself, while the unmerged branch is exact.
+  // float32 sums in another order differ by about 1e-6; the coarser types round every merged weight once, to
+  // 2^-11 and 2^-8 of itself, while the unmerged branch is exact.
   if (type == at::kHalf) return 1e-2;
   if (type == at::kBFloat16) return 5e-2;
   return 1e-4;

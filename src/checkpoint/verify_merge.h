@@ -14,8 +14,8 @@ struct ProbedLogits {
   std::int64_t rows = 0, tokens = 0;
 };
 
-/// Logits of the program with the adapter unmerged: hooks, and saved weights put into `program`. The batch has rows of
-/// different lengths, padded on the right.
+/// Logits of the program with the adapter unmerged: hooks, and saved weights put into `program`. The batch
+/// has rows of different lengths, padded on the right.
 ProbedLogits probe_adapter(Program& program, const Adapter& adapter);
 
 /// How far a model is from what was probed.

@@ -44,8 +44,8 @@ std::vector<std::string> saved_modules(const Program& program, const Adapter& ad
   return {modules.begin(), modules.end()};
 }
 
-/// Last segments of the modules' paths if they choose these modules among the program's sites and no other; whole paths
-/// otherwise.
+/// Last segments of the modules' paths if they choose these modules among the program's sites and no other;
+/// whole paths otherwise.
 std::vector<std::string> target_modules(const Program& program, const std::vector<PeftModule>& modules) {
   std::set<std::string> paths;
   PeftConfig by_name;
@@ -109,18 +109,21 @@ PeftConfig config_of(const Program& program, const Adapter& adapter, const std::
   return config;
 }
 
-TensorMap peft_tensors(const Program& program, const Adapter& adapter, const std::vector<PeftModule>& modules) {
+TensorMap peft_tensors(const Program& program, const Adapter& adapter,
+                       const std::vector<PeftModule>& modules) {
   TensorMap tensors;
   for (const PeftModule& module : modules) {
     for (const auto& [leaf, tensor] : module.tensors) tensors[factor_key(module.site->path, leaf)] = tensor;
   }
-  for (const auto& [path, tensor] : adapter.saved_weights) tensors[whole_key(plain_path(program, path))] = tensor;
+  for (const auto& [path, tensor] : adapter.saved_weights)
+    tensors[whole_key(plain_path(program, path))] = tensor;
   return tensors;
 }
 
 /// Model card with the front matter by which model hubs find the library and the base.
 std::string card_text(const std::string& base_name, const std::string& text) {
-  return cat("---\nbase_model: ", Json(base_name).dump(), "\nlibrary_name: peft\ntags:\n- lora\n---\n\n", text, "\n");
+  return cat("---\nbase_model: ", Json(base_name).dump(), "\nlibrary_name: peft\ntags:\n- lora\n---\n\n",
+             text, "\n");
 }
 
 }  // namespace
@@ -128,7 +131,8 @@ std::string card_text(const std::string& base_name, const std::string& text) {
 void write_adapter_folder(const std::filesystem::path& folder, const Program& program, const Adapter& adapter,
                           const AdapterProvenance& provenance, const std::string& card) {
   const std::vector<PeftModule> modules = peft_modules(adapter);
-  const Json config = peft_config_json(config_of(program, adapter, modules), provenance.base_name);
+  const std::string base_name = printable(provenance.base_name);  // may come from a file's name
+  const Json config = peft_config_json(config_of(program, adapter, modules), base_name);
   Blocks blocks;
   for (const PeftModule& module : modules) {
     if (!module.blocks.empty()) blocks[module.site->path] = module.blocks;
@@ -137,7 +141,7 @@ void write_adapter_folder(const std::filesystem::path& folder, const Program& pr
   file.metadata[kContentHashKey] = content_hash(file);
   ensure_writable_folder(folder);
   write_file_atomically(folder / kConfigFile, config.dump(2) + "\n");
-  write_file_atomically(folder / kCardFile, card_text(provenance.base_name, card));
+  write_file_atomically(folder / kCardFile, card_text(base_name, card));
   write_file_atomically(folder / kTensorFile, serialize_safetensors(file));
 }
 

@@ -106,7 +106,8 @@ TEST_CASE("methods: created tensors have the names and shapes that files are che
     const AdaptedTarget& adapted = adapter.targets.front();
     const auto shapes = find_method(name).shapes(target, adapted.config);
     CHECK(adapted.tensors.size() == shapes.size());
-    for (const auto& [leaf, tensor] : adapted.tensors) CHECK(tensor.sizes() == at::IntArrayRef(shapes.at(leaf)));
+    for (const auto& [leaf, tensor] : adapted.tensors)
+      CHECK(tensor.sizes() == at::IntArrayRef(shapes.at(leaf)));
   });
 }
 
@@ -202,7 +203,8 @@ TEST_CASE("methods: save and load is bit-identical") {
     Adapter adapter = bench.create({target}, method);
     randomise(adapter);
     const auto folder = bench.folder / "adapter";
-    write_adapter_folder(folder, bench.program, adapter, {"base", bench.program.fingerprint(), "", {}}, "card");
+    write_adapter_folder(folder, bench.program, adapter, {"base", bench.program.fingerprint(), "", {}},
+                         "card");
     const Adapter loaded = fit_adapter(read_adapter_folder(folder), bench.program);
     const auto before = std::as_const(adapter).tensors(), after = loaded.tensors();
     REQUIRE(before.size() == after.size());

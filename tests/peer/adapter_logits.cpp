@@ -1,7 +1,7 @@
 // adapter_logits MODEL ADAPTER OUT < {"input_ids": [[...]], "attention_mask": [[...]]}
 //
-// Writes the logits of MODEL with the adapter folder ADAPTER ("-": none), unmerged, as the tensor "logits" of the
-// safetensors file OUT: for comparison with PEFT.
+// Writes the logits of MODEL with the adapter folder ADAPTER ("-": none), unmerged, as the tensor "logits" of
+// the safetensors file OUT: for comparison with PEFT.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -22,7 +22,8 @@ at::Tensor matrix(const lora::Json& rows) {
   return at::tensor(numbers, at::kLong).view({count, -1});
 }
 
-void write_logits(const std::string& model, const std::string& folder, const std::string& out, const lora::Json& batch) {
+void write_logits(const std::string& model, const std::string& folder, const std::string& out,
+                  const lora::Json& batch) {
   const at::NoGradGuard no_grad;
   lora::Program program = lora::Program::load(model);
   lora::Adapter adapter;

@@ -1,7 +1,8 @@
 // make_adapter MODEL OUT TARGETS SAVED RANK ALPHA
 //
-// Writes an adapter folder OUT for MODEL with random tensors, so that every one of them matters. TARGETS and SAVED
-// (modules trained whole, "-" for none) are comma-separated; a negative ALPHA asks for the rank-stabilised scale.
+// Writes an adapter folder OUT for MODEL with random tensors, so that every one of them matters. TARGETS and
+// SAVED (modules trained whole, "-" for none) are comma-separated; a negative ALPHA asks for the
+// rank-stabilised scale.
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -27,7 +28,8 @@ int main(int argc, char** argv) {
         program, targets, config, saved == "-" ? std::vector<std::string>{} : lora::split(saved, ','), 1);
     at::manual_seed(2);
     for (auto& [name, tensor] : adapter.tensors()) tensor->add_(at::randn(tensor->sizes()) * 0.1);
-    lora::write_adapter_folder(argv[2], program, adapter, {program.info().name, program.fingerprint(), "", {}}, "random");
+    lora::write_adapter_folder(argv[2], program, adapter,
+                               {program.info().name, program.fingerprint(), "", {}}, "random");
     return 0;
   } catch (const lora::Error& error) {
     std::cerr << error.what() << "\n" << error.hint() << "\n";

@@ -1,4 +1,5 @@
-"""Adapter folders in both directions: PEFT loads ours and we load PEFT's, with equal logits; baking equals PEFT's merge."""
+"""Adapter folders in both directions: PEFT loads ours and we load PEFT's, with equal logits. Baking equals
+PEFT's merge."""
 import json
 import warnings
 from typing import NamedTuple
@@ -32,7 +33,8 @@ def base(fixtures, tmp_path_factory):
         live = tiny_models.classifier(name) if classifier else tiny_models.language_model(name)
         file = tmp_path_factory.mktemp(name) / f"{name}.pt"
         heads = ["classifier"] if classifier else []
-        export(live, file, CLASSIFICATION if classifier else LANGUAGE_MODEL, Extras(name=name, head_modules=heads))
+        task = CLASSIFICATION if classifier else LANGUAGE_MODEL
+        export(live, file, task, Extras(name=name, head_modules=heads))
         generator = torch.Generator().manual_seed(0)
         rows = [{"input_ids": torch.randint(5, tiny_models.VOCAB, (length,), generator=generator).tolist(),
                  "labels": []} for length in (9, 6, 3)]
@@ -110,7 +112,8 @@ FROM_PEFT = {
 def test_we_load_what_peft_writes(base, tool, tmp_path, name, options):
     source = base(name)
     before = live_logits(source.live, source.batch)
-    model = get_peft_model(source.live, LoraConfig(**{"r": 4, "lora_alpha": 6, "task_type": "CAUSAL_LM"} | options))
+    defaults = {"r": 4, "lora_alpha": 6, "task_type": "CAUSAL_LM"}
+    model = get_peft_model(source.live, LoraConfig(**defaults | options))
     randomise(model)
     model.save_pretrained(tmp_path / "theirs")
     assert_close(tool(source, tmp_path / "theirs"), live_logits(model, source.batch), before)
@@ -162,8 +165,9 @@ def test_peft_loads_what_we_write(run, base, tool, tmp_path, name, targets, save
 
 
 @pytest.mark.parametrize("name, targets, rank, classifier", [
-    ("roberta", "qv", 3, True), ("albert", "qv,dense", 3, True), ("phi3", "qv", 3, False), ("bloom", "qv", 3, False),
-    ("qwen2_moe", "q_proj,shared_expert.up_proj,shared_expert_gate", 1, False),   # PEFT does not know routers
+    ("roberta", "qv", 3, True), ("albert", "qv,dense", 3, True), ("phi3", "qv", 3, False),
+    ("bloom", "qv", 3, False),
+    ("qwen2_moe", "q_proj,shared_expert.up_proj,shared_expert_gate", 1, False),   # PEFT knows no routers
 ])
 def test_other_architectures_go_to_peft_and_back(run, base, tool, tmp_path, name, targets, rank, classifier):
     source = base(name, classifier)
@@ -177,11 +181,14 @@ def test_other_architectures_go_to_peft_and_back(run, base, tool, tmp_path, name
 
 
 @pytest.mark.parametrize("name, targets, saved", [
-    ("llama", "all-linear", "-"), ("gpt2", "qv,c_fc", "-"), ("neox", "qv,dense", "-"), ("bert", "qv", "classifier")])
+    ("llama", "all-linear", "-"), ("gpt2", "qv,c_fc", "-"), ("neox", "qv,dense", "-"),
+    ("bert", "qv", "classifier"),
+])
 def test_baking_equals_the_merge_of_peft(run, base, tmp_path, name, targets, saved):
     source = base(name)
     run("make_adapter", source.file, tmp_path / "ours", targets, saved, 4, 6)
-    run("lora-merge", "bake", "--model", source.file, "--adapter", tmp_path / "ours", "--out", tmp_path / "merged.pt")
+    run("lora-merge", "bake", "--model", source.file, "--adapter", tmp_path / "ours",
+        "--out", tmp_path / "merged.pt")
     ours = cases.weights_of(tmp_path / "merged.pt")
     merged = load_in_peft(source.live, tmp_path / "ours").merge_and_unload()
     changed = 0

@@ -22,7 +22,8 @@ class Builder {
     root.register_module("mlp", mlp());
     if (head_ == Head::own) root.register_module("lm_head", leaf(weight({kVocabulary, kHidden})));
     if (head_ == Head::aliased) root.register_module("lm_head", leaf(embedding));
-    if (head_ == Head::classifier) root.register_module("classifier", leaf(weight({kClasses, kHidden}), weight({kClasses})));
+    if (head_ == Head::classifier)
+      root.register_module("classifier", leaf(weight({kClasses, kHidden}), weight({kClasses})));
     root.define(R"(
     def forward(self, input_ids, attention_mask):
         h = torch.embedding(self.wte.weight, input_ids)
@@ -80,7 +81,8 @@ class Builder {
 
 }  // namespace
 
-std::filesystem::path every_kind_model(const std::filesystem::path& folder, Head head, at::ScalarType type, int seed) {
+std::filesystem::path every_kind_model(const std::filesystem::path& folder, Head head, at::ScalarType type,
+                                       int seed) {
   at::manual_seed(static_cast<std::uint64_t>(seed));
   const auto path = folder / ("every_kind_" + std::to_string(static_cast<int>(head)) + "_" +
                               std::to_string(static_cast<int>(type)) + "_" + std::to_string(seed) + ".pt");

@@ -13,12 +13,14 @@ enum class Head {
   own,         ///< a weight of its own
   shared,      ///< reads the embedding's attribute, as traces of tied models do: one slot
   aliased,     ///< an attribute of its own that holds the embedding's tensor: two slots
-  classifier,  ///< logits [batch, 3] from the last hidden state's mean, by classifier.weight and classifier.bias
+  classifier,  ///< logits [batch, 3] from the last hidden state's mean, by classifier.weight and
+               ///< classifier.bias
 };
 
-/// Writes a one-layer transformer that has every kind of site to FOLDER/NAME.pt and returns the path: embedding `wte`,
-/// fused Conv1D `attn.c_attn` with query, key and value slices, linear `attn.c_proj` and `mlp.up` (with bias),
-/// `mlp.down` as a product with an [in, out] weight. forward(input_ids, attention_mask).
+/// Writes a one-layer transformer that has every kind of site to FOLDER/NAME.pt and returns the path:
+/// embedding `wte`, fused Conv1D `attn.c_attn` with query, key and value slices, linear `attn.c_proj` and
+/// `mlp.up` (with bias), `mlp.down` as a product with an [in, out] weight. forward(input_ids,
+/// attention_mask).
 std::filesystem::path every_kind_model(const std::filesystem::path& folder, Head head = Head::own,
                                        at::ScalarType type = at::kFloat, int seed = 1);
 

@@ -31,8 +31,8 @@ struct Adapter {
 };
 
 /// Fresh adapter. `modules_to_save`: module paths or suffixes whose parameters are trained whole; usage error
-/// if one matches nothing, or if the rank exceeds a target's size. Mismatch error if one weight would be adapted
-/// twice (tied sites, a target inside a saved module) or if a saved weight is tied to another.
+/// if one matches nothing, or if the rank exceeds a target's size. Mismatch error if one weight would be
+/// adapted twice (tied sites, a target inside a saved module) or if a saved weight is tied to another.
 Adapter create_adapter(const Program& program, const std::vector<Target>& targets, const MethodConfig& config,
                        const std::vector<std::string>& modules_to_save, std::uint64_t seed);
 

@@ -18,7 +18,7 @@ struct MethodConfig {
   std::int64_t rank = 16;
   double alpha = 32;
   double dropout = 0;
-  bool rank_stabilized = false;  ///< scale by alpha / sqrt(rank) (rsLoRA, arXiv:2312.03732)
+  bool rank_stabilised = false;  ///< scale by alpha / sqrt(rank) (rsLoRA, arXiv:2312.03732)
 
   /// What the low-rank product is multiplied by: alpha / rank (LoRA paper, section 4.1).
   double scale() const;
@@ -39,7 +39,8 @@ class Method {
                              const MethodConfig& config, bool training) const = 0;
 
   /// The single weight (as stored) that computes what forward() computes with dropout off. The update is
-  /// summed in float64 and rounded once to `weight`'s dtype.
+  /// summed in float64 and rounded once to `weight`'s dtype (to 16 bits through float32, as LibTorch
+  /// converts).
   virtual at::Tensor effective_weight(const at::Tensor& weight, const Target& target,
                                       const SiteTensors& tensors, const MethodConfig& config) const = 0;
 

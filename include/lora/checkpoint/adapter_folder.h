@@ -36,7 +36,8 @@ struct PeftConfig {
   MethodConfig of(const std::string& module) const;
 };
 
-/// A block of a module's rank that belongs to one slice of a fused projection (or to the whole, if `slice` is empty).
+/// A block of a module's rank that belongs to one slice of a fused projection (or to the whole, if `slice` is
+/// empty).
 struct RankBlock {
   std::string slice;  ///< "query", "key", "value"
   std::int64_t rank = 0;
@@ -46,10 +47,10 @@ struct AdapterFolder {
   std::filesystem::path path;
   PeftConfig config;
   AdapterProvenance provenance;
-  std::map<std::string, at::Tensor> tensors;               ///< by PEFT key
-  std::map<std::string, std::vector<RankBlock>> blocks;    ///< of modules that were written from slices
-  std::string sha256;                                      ///< of adapter_model.safetensors
-  std::uint64_t bytes = 0;                                 ///< of adapter_model.safetensors
+  std::map<std::string, at::Tensor> tensors;             ///< by PEFT key
+  std::map<std::string, std::vector<RankBlock>> blocks;  ///< of modules that were written from slices
+  std::string sha256;                                    ///< of adapter_model.safetensors
+  std::uint64_t bytes = 0;                               ///< of adapter_model.safetensors
 };
 
 /// Writes adapter_config.json, adapter_model.safetensors and README.md as PEFT reads them, each atomically
@@ -58,13 +59,13 @@ struct AdapterFolder {
 void write_adapter_folder(const std::filesystem::path& folder, const Program& program, const Adapter& adapter,
                           const AdapterProvenance& provenance, const std::string& card);
 
-/// Reads and checks a folder by itself: file errors for damage, tensors that disagree with the config, unknown PEFT
-/// features by name.
+/// Reads and checks a folder by itself: file errors for damage, tensors that disagree with the config,
+/// unknown PEFT features by name.
 AdapterFolder read_adapter_folder(const std::filesystem::path& folder);
 
 /// Fits a folder to a program: mismatch error listing every missing, extra and misshapen tensor at once; a
-/// wrong base fingerprint is refused (a folder of another tool has none, which is logged). file error for tensors
-/// that are not finite. Tensors become float32 on the program's device.
+/// wrong base fingerprint is refused (a folder of another tool has none, which is logged). file error for
+/// tensors that are not finite. Tensors become float32 on the program's device.
 Adapter fit_adapter(const AdapterFolder& folder, const Program& program);
 
 }  // namespace lora

@@ -4,12 +4,13 @@
 
 namespace lora {
 
-/// `lora-merge bake`: writes a model file with an adapter's updates added to the weights. The file gets its name only
-/// after it was loaded again and its logits agree with the unmerged adapter's. Prints what merging did to each weight.
+/// `lora-merge bake`: writes a model file with an adapter's updates added to the weights. The file gets its
+/// name only after it was loaded again and its logits agree with the unmerged adapter's. Prints what merging
+/// did to each weight.
 ///
-/// usage error: output equals an input, or exists without `overwrite`. mismatch error: the adapter does not fit, is
-/// already merged into the model, would change nothing, or merged and unmerged logits differ. Nothing that existed is
-/// changed by an error.
+/// usage error: output equals an input, or exists without `overwrite`. mismatch error: the adapter does not
+/// fit, is already merged into the model, would change nothing, or merged and unmerged logits differ. Nothing
+/// that existed is changed by an error.
 int bake(const BakeConfig& config);
 
 /// `lora-merge inspect`: prints what an adapter folder contains and where it came from. Needs no base model.

@@ -1,8 +1,7 @@
-#include "lora/adapter/adapter.h"
-
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "lora/adapter/adapter.h"
 #include "support/catch.h"
 #include "support/errors.h"
 #include "support/every_kind_model.h"
@@ -17,8 +16,8 @@ std::vector<Target> choose(const Program& program, const std::vector<std::string
   return resolve_targets(program.sites(), {patterns, {}, ""});
 }
 
-Adapter create(const Program& program, const std::vector<std::string>& patterns, MethodConfig config = {"lora", 2, 4, 0},
-               const std::vector<std::string>& saved = {}) {
+Adapter create(const Program& program, const std::vector<std::string>& patterns,
+               MethodConfig config = {"lora", 2, 4, 0}, const std::vector<std::string>& saved = {}) {
   return create_adapter(program, choose(program, patterns), config, saved, 1);
 }
 
@@ -30,8 +29,9 @@ TEST_CASE("adapter: tensors have stable names in the order of the targets") {
   Adapter adapter = create(program, {"c_attn:value", "up"}, {"lora", 2, 4, 0}, {"lm_head"});
   std::vector<std::string> names;
   for (const auto& [name, tensor] : adapter.tensors()) names.push_back(name);
-  CHECK(names == std::vector<std::string>{"attn.c_attn:value.lora_A.weight", "attn.c_attn:value.lora_B.weight",
-                                          "mlp.up.lora_A.weight", "mlp.up.lora_B.weight", "lm_head.weight"});
+  CHECK(names == std::vector<std::string>{"attn.c_attn:value.lora_A.weight",
+                                          "attn.c_attn:value.lora_B.weight", "mlp.up.lora_A.weight",
+                                          "mlp.up.lora_B.weight", "lm_head.weight"});
   // A [2, 16] and B [16, 2] of the slice; A [2, 16] and B [24, 2] of up; the head [40, 16].
   CHECK(adapter.parameter_count() == 2 * 16 + 16 * 2 + 2 * 16 + 24 * 2 + 40 * 16);
 }
@@ -50,8 +50,11 @@ TEST_CASE("adapter: saved modules start as copies of the base's weights") {
 TEST_CASE("adapter: an unmatched saved module is a usage error with the nearest name") {
   const TemporaryFolder folder;
   const Program program = Program::load(every_kind_model(folder.path()));
-  require_error([&] { create(program, {"qv"}, {"lora", 2, 4, 0}, {"lm_haed", "mlp"}); }, ExitCode::usage,
-                {"lm_haed", "nearest: lm_head"});
+  require_error(
+      [&] {
+        create(program, {"qv"}, {"lora", 2, 4, 0}, {"lm_haed", "mlp"});
+      },
+      ExitCode::usage, {"lm_haed", "nearest: lm_head"});
 }
 
 TEST_CASE("adapter: a rank beyond a target's size is a usage error that names the targets and the limit") {
@@ -59,7 +62,8 @@ TEST_CASE("adapter: a rank beyond a target's size is a usage error that names th
   const Program program = Program::load(every_kind_model(folder.path()));
   const auto action = [&] { create(program, {"c_proj", "up"}, {"lora", 17, 4, 0}); };
   require_error(action, ExitCode::usage, {"rank 17", "attn.c_proj has 16 inputs", "mlp.up has 16 inputs"});
-  CHECK(error_of(action).hint().find("--rank 16 or less, or leave them out: --exclude c_proj up") != std::string::npos);
+  CHECK(error_of(action).hint().find("--rank 16 or less, or leave them out: --exclude c_proj up") !=
+        std::string::npos);
   require_error([&] { create(program, {"up"}, {"lora", 0, 4, 0}); }, ExitCode::usage, {"rank 0"});
 }
 
@@ -67,18 +71,28 @@ TEST_CASE("adapter: one tied weight is never adapted twice") {
   const TemporaryFolder folder;
   for (const Head head : {Head::shared, Head::aliased}) {
     const Program program = Program::load(every_kind_model(folder.path(), head));
-    require_error([&] { create(program, {"wte", "lm_head"}); }, ExitCode::mismatch,
-                  {"\"wte\"", "\"lm_head\"", "one tied weight"});
+    require_error(
+        [&] {
+          create(program, {"wte", "lm_head"});
+        },
+        ExitCode::mismatch, {"\"wte\"", "\"lm_head\"", "one tied weight"});
     CHECK(create(program, {"lm_head"}).targets.size() == 1);
-    require_error([&] { create(program, {"qv"}, {"lora", 2, 4, 0}, {"wte"}); }, ExitCode::mismatch, {"wte.weight", "tied"});
+    require_error(
+        [&] {
+          create(program, {"qv"}, {"lora", 2, 4, 0}, {"wte"});
+        },
+        ExitCode::mismatch, {"wte.weight", "tied"});
   }
 }
 
 TEST_CASE("adapter: a target inside a saved module is refused") {
   const TemporaryFolder folder;
   const Program program = Program::load(every_kind_model(folder.path()));
-  require_error([&] { create(program, {"up"}, {"lora", 2, 4, 0}, {"mlp"}); }, ExitCode::mismatch,
-                {"\"mlp.up\" is a target and inside modules_to_save"});
+  require_error(
+      [&] {
+        create(program, {"up"}, {"lora", 2, 4, 0}, {"mlp"});
+      },
+      ExitCode::mismatch, {"\"mlp.up\" is a target and inside modules_to_save"});
 }
 
 TEST_CASE("adapter: the seed decides every tensor, and nothing else does") {

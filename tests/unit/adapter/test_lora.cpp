@@ -30,8 +30,8 @@ SiteTensors created(const Target& target, const MethodConfig& config, std::uint6
   return lora_method().create(target, config, generator);
 }
 
-at::Tensor forward(const Target& target, const SiteTensors& tensors, const MethodConfig& config, const at::Tensor& y,
-                   const at::Tensor& x, bool training = false) {
+at::Tensor forward(const Target& target, const SiteTensors& tensors, const MethodConfig& config,
+                   const at::Tensor& y, const at::Tensor& x, bool training = false) {
   return lora_method().forward({y, x, at::Tensor()}, target, tensors, config, training);
 }
 
@@ -43,9 +43,11 @@ TEST_CASE("lora: the update is alpha/r times B A x, by hand") {
                             {"lora_B.weight", at::tensor({3.f, -1.f}).view({2, 1})}};
   const MethodConfig config{"lora", 1, 0.5, 0};
   // A x = 1*4 + 2*5 = 14; s B A x = 0.5 * [42, -14].
-  const at::Tensor y = forward({&site, nullptr}, tensors, config, at::tensor({10.f, 20.f}), at::tensor({4.f, 5.f}));
+  const at::Tensor y =
+      forward({&site, nullptr}, tensors, config, at::tensor({10.f, 20.f}), at::tensor({4.f, 5.f}));
   CHECK(at::equal(y, at::tensor({31.f, 13.f})));
-  const at::Tensor weight = lora_method().effective_weight(at::zeros({2, 2}), {&site, nullptr}, tensors, config);
+  const at::Tensor weight =
+      lora_method().effective_weight(at::zeros({2, 2}), {&site, nullptr}, tensors, config);
   CHECK(at::equal(weight, at::tensor({1.5f, 3.f, -0.5f, -1.f}).view({2, 2})));
 }
 
@@ -53,7 +55,8 @@ TEST_CASE("lora: an embedding's update is column A[:, id] through B, by hand") {
   const Site site = site_of(SiteKind::embedding, 3, 2);
   const SiteTensors tensors{{"lora_embedding_A", at::tensor({1.f, 2.f, 3.f}).view({1, 3})},
                             {"lora_embedding_B", at::tensor({10.f, 100.f}).view({2, 1})}};
-  const at::Tensor y = forward({&site, nullptr}, tensors, {"lora", 1, 2, 0}, at::zeros({2, 2}), at::tensor({2, 0}));
+  const at::Tensor y =
+      forward({&site, nullptr}, tensors, {"lora", 1, 2, 0}, at::zeros({2, 2}), at::tensor({2, 0}));
   CHECK(at::equal(y, at::tensor({60.f, 600.f, 20.f, 200.f}).view({2, 2})));
 }
 
@@ -124,7 +127,8 @@ TEST_CASE("lora: the effective weight is rounded once, from float64") {
   tensors["lora_B.weight"] = at::randn({64, 4}) * 1e-3;
   for (const at::ScalarType type : {at::kFloat, at::kHalf, at::kBFloat16}) {
     const at::Tensor weight = (at::randn({48, 64}) * 0.02).to(type);
-    const at::Tensor merged = lora_method().effective_weight(weight, {&site, nullptr}, tensors, {"lora", 4, 8, 0});
+    const at::Tensor merged =
+        lora_method().effective_weight(weight, {&site, nullptr}, tensors, {"lora", 4, 8, 0});
     const at::Tensor update =
         at::mm(tensors["lora_B.weight"].to(at::kDouble), tensors["lora_A.weight"].to(at::kDouble)).t() * 2.0;
     CHECK(merged.is_contiguous());

@@ -16,7 +16,8 @@ namespace lora::test {
 
 /// An adapter with random tensors, so that nothing in it is zero.
 inline Adapter random_adapter(const Program& program, const std::vector<std::string>& patterns,
-                              const std::vector<std::string>& saved = {}, MethodConfig config = {"lora", 2, 4, 0}) {
+                              const std::vector<std::string>& saved = {},
+                              MethodConfig config = {"lora", 2, 4, 0}) {
   Adapter adapter =
       create_adapter(program, resolve_targets(program.sites(), {patterns, {}, ""}), config, saved, 1);
   at::manual_seed(9);

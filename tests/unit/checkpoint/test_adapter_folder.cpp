@@ -1,10 +1,9 @@
-#include "lora/checkpoint/adapter_folder.h"
-
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include "base/json.h"
 #include "lora/base/text.h"
+#include "lora/checkpoint/adapter_folder.h"
 #include "lora/checkpoint/safetensors.h"
 #include "sample_adapter.h"
 #include "support/catch.h"
@@ -64,7 +63,8 @@ void require_equal(const Adapter& before, const Adapter& after) {
 
 TEST_CASE("adapter folder: all kinds of targets and saved modules come back bit for bit") {
   const Bench bench(Head::classifier);
-  const Adapter adapter = random_adapter(bench.program, {"wte", "c_attn:query", "c_attn:value", "c_proj", "down"}, {"classifier"});
+  const Adapter adapter = random_adapter(
+      bench.program, {"wte", "c_attn:query", "c_attn:value", "c_proj", "down"}, {"classifier"});
   bench.write(adapter);
   const Adapter read = bench.read();
   require_equal(adapter, read);
@@ -181,7 +181,8 @@ TEST_CASE("adapter folder: an adapter of another base with equal shapes is a mis
   bench.write(random_adapter(bench.program, {"up"}));
   const Program sibling = Program::load(every_kind_model(bench.folder.path(), Head::own, at::kFloat, 2));
   const auto action = [&] { fit_adapter(read_adapter_folder(bench.path()), sibling); };
-  require_error(action, ExitCode::mismatch, {"does not fit base", "another base whose tensors have the same names"});
+  require_error(action, ExitCode::mismatch,
+                {"does not fit base", "another base whose tensors have the same names"});
   const std::string hint = error_of(action).hint();
   CHECK(hint.find("tiny-base") != std::string::npos);
   CHECK(hint.find(bench.program.fingerprint().substr(0, 12)) != std::string::npos);
@@ -203,12 +204,10 @@ TEST_CASE("adapter folder: every missing, extra and misshapen tensor is listed a
     tensors["base_model.model.mlp.bias"] = at::zeros({3});
     tensors["base_model.model.mlp.up.weight"] = at::zeros({24, 16});
   });
-  require_misfit(bench, {"5 mismatches",
-                         "mlp.up.lora_A.weight  adapter [2, 17], base needs [2, 16]",
+  require_misfit(bench, {"5 mismatches", "mlp.up.lora_A.weight  adapter [2, 17], base needs [2, 16]",
                          "mlp.dwon  not in the base; nearest: mlp.down",
                          "mlp.down  a target of adapter_config.json, has no tensors in the adapter",
-                         "mlp.bias  not in the base",
-                         "mlp.up.weight  is in no module of modules_to_save"});
+                         "mlp.bias  not in the base", "mlp.up.weight  is in no module of modules_to_save"});
 }
 
 TEST_CASE("adapter folder: a linear adapter at an embedding is a mismatch") {
@@ -228,14 +227,16 @@ TEST_CASE("adapter folder: a saved module with a missing or misshapen parameter 
     tensors.erase("base_model.model.classifier.bias");
     tensors["base_model.model.classifier.weight"] = at::zeros({2, 16});
   });
-  require_misfit(bench, {"classifier.bias  in a module of modules_to_save", "classifier.weight  adapter [2, 16], base [3, 16]"});
+  require_misfit(bench, {"classifier.bias  in a module of modules_to_save",
+                         "classifier.weight  adapter [2, 16], base [3, 16]"});
 }
 
 TEST_CASE("adapter folder: PEFT's copy of the frozen embedding must be the base's") {
   const Bench bench;
   bench.write(random_adapter(bench.program, {"wte"}));
   const char* key = "base_model.model.wte.base_layer.weight";
-  bench.rewrite_as_foreign([&](TensorMap& tensors) { tensors[key] = bench.program.weight("wte.weight").value; });
+  bench.rewrite_as_foreign(
+      [&](TensorMap& tensors) { tensors[key] = bench.program.weight("wte.weight").value; });
   CHECK(bench.read().targets.size() == 1);
   bench.rewrite_as_foreign([&](TensorMap& tensors) { tensors[key] = tensors.at(key) + 1; });
   require_misfit(bench, {"wte.weight  the adapter's copy of this frozen weight differs"});
@@ -284,11 +285,13 @@ TEST_CASE("adapter folder: a config that no longer belongs to the tensors is a f
   edit(bench.config(), "\"lora_alpha\": 4", "\"lora_alpha\": 5");
   require_unreadable(bench, {"was changed after the tensors were written", "lora_alpha is 5, written was 4"});
   put_text(bench.config(), good);
-  edit(bench.config(), "\"base_model_name_or_path\": \"tiny-base\"", "\"base_model_name_or_path\": \"hub/name\"");
+  edit(bench.config(), "\"base_model_name_or_path\": \"tiny-base\"",
+       "\"base_model_name_or_path\": \"hub/name\"");
   CHECK(read_adapter_folder(bench.path()).provenance.base_name == "hub/name");
 }
 
-TEST_CASE("adapter folder: a rank that the tensors do not have is a file error, also for other tools' files") {
+TEST_CASE(
+    "adapter folder: a rank that the tensors do not have is a file error, also for other tools' files") {
   const Bench bench;
   bench.write(random_adapter(bench.program, {"c_proj", "up"}));
   bench.rewrite_as_foreign([](TensorMap&) {});
@@ -305,14 +308,27 @@ TEST_CASE("adapter folder: half a pair of factors, integers and unknown keys are
     require_unreadable(bench, parts);
   };
   const std::string up = "base_model.model.mlp.up.";
-  refuse([&](TensorMap& t) { t.erase(up + "lora_B.weight"); }, {"mlp.up has lora_A.weight; it needs A and B"});
-  refuse([&](TensorMap& t) { t[up + "lora_A.weight"] = at::zeros({2, 16}, at::kInt); }, {"mlp.up", "no floating-point"});
+  refuse([&](TensorMap& t) { t.erase(up + "lora_B.weight"); },
+         {"mlp.up has lora_A.weight; it needs A and B"});
+  refuse(
+      [&](TensorMap& t) {
+        t[up + "lora_A.weight"] = at::zeros({2, 16}, at::kInt);
+      },
+      {"mlp.up", "no floating-point"});
   refuse([&](TensorMap& t) { t[up + "lora_A.weight"] = at::zeros({32}); }, {"mlp.up has A [32]"});
-  refuse([&](TensorMap& t) { t[up + "lora_magnitude_vector"] = at::zeros({24}); }, {"lora_magnitude_vector", "no kind known"});
+  refuse([&](TensorMap& t) { t[up + "lora_magnitude_vector"] = at::zeros({24}); },
+         {"lora_magnitude_vector", "no kind known"});
   refuse([&](TensorMap& t) { t[up + "lora_B.bias"] = at::zeros({24}); }, {"lora_B.bias"});
-  refuse([&](TensorMap& t) { t["mlp.up.lora_A.weight"] = at::zeros({2, 16}); }, {"mlp.up.lora_A.weight", "1 of 3"});
-  refuse([&](TensorMap& t) { t[cat("base_model.model.", std::string(600, 'a'), ".lora_A.weight")] = at::zeros({2, 16}); },
-         {"no kind known"});
+  refuse(
+      [&](TensorMap& t) {
+        t["mlp.up.lora_A.weight"] = at::zeros({2, 16});
+      },
+      {"mlp.up.lora_A.weight", "1 of 3"});
+  refuse(
+      [&](TensorMap& t) {
+        t[cat("base_model.model.", std::string(600, 'a'), ".lora_A.weight")] = at::zeros({2, 16});
+      },
+      {"no kind known"});
 }
 
 TEST_CASE("adapter folder: blocks that do not describe the tensors are a file error") {

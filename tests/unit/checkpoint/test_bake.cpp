@@ -14,10 +14,12 @@ using namespace lora::test;
 namespace {
 
 struct Bench {
-  explicit Bench(Head head = Head::own, at::ScalarType type = at::kFloat, const std::vector<std::string>& saved = {},
+  explicit Bench(Head head = Head::own, at::ScalarType type = at::kFloat,
+                 const std::vector<std::string>& saved = {},
                  const std::vector<std::string>& targets = {"c_attn:query", "c_attn:value", "up", "down"})
       : model(every_kind_model(folder.path(), head, type)), program(Program::load(model)) {
-    write_adapter_folder(adapter, program, random_adapter(program, targets, saved), provenance_of(program), "");
+    write_adapter_folder(adapter, program, random_adapter(program, targets, saved), provenance_of(program),
+                         "");
   }
 
   BakeConfig config() const {
@@ -34,7 +36,8 @@ struct Bench {
     return Json::parse(output_of([&] { bake(asked); }));
   }
 
-  void require_refused(const BakeConfig& asked, ExitCode code, std::initializer_list<std::string> parts) const {
+  void require_refused(const BakeConfig& asked, ExitCode code,
+                       std::initializer_list<std::string> parts) const {
     require_error([&] { output_of([&] { bake(asked); }); }, code, parts);
   }
 
@@ -65,7 +68,8 @@ TEST_CASE("bake: the written model computes what the adapter computes, and says 
   const Program merged = Program::load(bench.out);
   for (const Weight& weight : bench.program.weights()) {
     const auto changed = expected.find(weight.path);
-    CHECK(at::equal(merged.weight(weight.path).value, changed == expected.end() ? weight.value : changed->second));
+    CHECK(at::equal(merged.weight(weight.path).value,
+                    changed == expected.end() ? weight.value : changed->second));
   }
   CHECK(bench.files() == 3);
 }
@@ -73,7 +77,8 @@ TEST_CASE("bake: the written model computes what the adapter computes, and says 
 TEST_CASE("bake: the human report names modules, changes and the difference of logits") {
   const Bench bench;
   const std::string text = output_of([&] { bake(bench.config()); });
-  for (const char* part : {"merged module", "attn.c_attn", "mlp.up", "swallowed", "0.0 %", "verified:", "28 tokens in 4 rows"}) {
+  for (const char* part :
+       {"merged module", "attn.c_attn", "mlp.up", "swallowed", "0.0 %", "verified:", "28 tokens in 4 rows"}) {
     INFO(part);
     CHECK(text.find(part) != std::string::npos);
   }
@@ -155,7 +160,8 @@ TEST_CASE("bake: merges are remembered across further merges") {
   const Bench bench;
   output_of([&] { bake(bench.config()); });
   const Program merged = Program::load(bench.out);
-  write_adapter_folder(bench.folder / "second", merged, random_adapter(merged, {"c_proj"}), provenance_of(merged), "");
+  write_adapter_folder(bench.folder / "second", merged, random_adapter(merged, {"c_proj"}),
+                       provenance_of(merged), "");
   BakeConfig next = bench.config();
   next.model.path = bench.out.string();
   next.adapter = (bench.folder / "second").string();
@@ -172,8 +178,8 @@ TEST_CASE("bake: merges are remembered across further merges") {
 
 TEST_CASE("bake: an untrained adapter is a mismatch, and nothing is written") {
   const Bench bench;
-  const Adapter fresh =
-      create_adapter(bench.program, resolve_targets(bench.program.sites(), {{"up"}, {}, ""}), {"lora", 2, 4, 0}, {}, 1);
+  const Adapter fresh = create_adapter(
+      bench.program, resolve_targets(bench.program.sites(), {{"up"}, {}, ""}), {"lora", 2, 4, 0}, {}, 1);
   write_adapter_folder(bench.adapter, bench.program, fresh, provenance_of(bench.program), "");
   bench.require_refused(bench.config(), ExitCode::mismatch, {"would change nothing"});
   CHECK(bench.files() == 2);
@@ -189,7 +195,8 @@ TEST_CASE("bake: a weight that is also used where no adapter acts is noticed, an
   )");
   const TemporaryFolder folder;
   const Program program = Program::load(model);
-  write_adapter_folder(folder / "adapter", program, random_adapter(program, {"w"}), provenance_of(program), "");
+  write_adapter_folder(folder / "adapter", program, random_adapter(program, {"w"}), provenance_of(program),
+                       "");
   BakeConfig config;
   config.model.path = model.string();
   config.adapter = (folder / "adapter").string();

@@ -32,8 +32,8 @@ struct SmallAdapter {
   std::filesystem::path tensors = path / "adapter_model.safetensors", config = path / "adapter_config.json";
 };
 
-/// Flips one bit after the other in place and calls `check(byte)` with the file so damaged. (Rewriting a file makes the
-/// file system wait for the disk.)
+/// Flips one bit after the other in place and calls `check(byte)` with the file so damaged. (Rewriting a file
+/// makes the file system wait for the disk.)
 template <class Check>
 void for_every_flip(const std::filesystem::path& path, Check check) {
   const std::string bytes = file_text(path);

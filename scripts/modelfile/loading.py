@@ -20,6 +20,7 @@ from .metadata import config_ids
 from .tracing import short
 
 MOST_LABELS = 10_000
+LOCAL = {"local_files_only": True, "trust_remote_code": False}  # no download, no code from the source
 
 
 @dataclass
@@ -41,16 +42,13 @@ class Loaded:
 
 def parse_labels(text):
     """`3` -> ["0", "1", "2"]; `bad,good` -> ["bad", "good"]."""
-    labels = (
-        [str(i) for i in range(int(text))]
-        if text.isdecimal() and int(text) <= MOST_LABELS
-        else text.split(",")
-    )
+    is_number = text.isdecimal() and int(text) <= MOST_LABELS
+    labels = map(str, range(int(text))) if is_number else text.split(",")
     labels = [label.strip() for label in labels]
-    expected = (
-        f"a number from 2 to {MOST_LABELS} or at least two different names, as in --labels negative,positive"
-    )
     if len(labels) < 2 or len(set(labels)) < len(labels) or "" in labels:
+        expected = (
+            f"a number from 2 to {MOST_LABELS} or at least two different names, as in negative,positive"
+        )
         raise ExportError(USAGE, f'--labels "{text}": expected {expected}')
     return labels
 
@@ -58,17 +56,13 @@ def parse_labels(text):
 def load(source, folder, wish, **gguf_file):
     """Loaded model of a folder; `gguf_file`: which GGUF file in it."""
     with _gguf_parsed_once():
-        config = _attempt(
-            source, lambda: AutoConfig.from_pretrained(folder, local_files_only=True, **gguf_file)
-        )
+        config = _attempt(source, lambda: AutoConfig.from_pretrained(folder, **LOCAL, **gguf_file))
         task = choose_task(source, config, wish)
         torch.manual_seed(wish.seed)
         read = partial(_from_pretrained, source, folder=folder, config=config, gguf_file=gguf_file)
-        return (
-            _language_model(source, read)
-            if task == LANGUAGE_MODEL
-            else _classifier(source, config, wish, read)
-        )
+        if task == LANGUAGE_MODEL:
+            return _language_model(source, read)
+        return _classifier(source, config, wish, read)
 
 
 @contextmanager
@@ -84,9 +78,8 @@ def choose_task(source, config, wish):
     """The task, or a usage error if the architecture cannot do it."""
     kind = config.model_type
     made_for = " ".join(config.architectures or [])
-    task = wish.task or (
-        CLASSIFICATION if "ForSequenceClassification" in made_for or wish.labels else LANGUAGE_MODEL
-    )
+    classifies = "ForSequenceClassification" in made_for or wish.labels
+    task = wish.task or (CLASSIFICATION if classifies else LANGUAGE_MODEL)
     if config.is_encoder_decoder:
         raise ExportError(
             USAGE, f'"{source}": {kind} is an encoder-decoder; only decoders and encoders are exported'
@@ -158,7 +151,7 @@ def _head_modules(source, model, missing):
 
 def _from_pretrained(source, auto_class, folder, config, gguf_file, **settings):
     """(model with float32 weights, loading info), with fused attention where the architecture has it."""
-    settings |= {"dtype": torch.float32, "local_files_only": True, "output_loading_info": True, **gguf_file}
+    settings |= {"dtype": torch.float32, "output_loading_info": True, **LOCAL, **gguf_file}
 
     def load_any():
         try:
@@ -187,9 +180,8 @@ def _attempt(source, action):
     except ExportError:
         raise
     except Exception as error:  # transformers raises nearly everything
-        raise ExportError(
-            FILE, f'"{source}" cannot be loaded: {short(error)}', _advice(str(error))
-        ) from error
+        message = f'"{source}" cannot be loaded: {short(error)}'
+        raise ExportError(FILE, message, _advice(str(error))) from error
 
 
 def _advice(text):

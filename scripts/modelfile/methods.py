@@ -128,10 +128,8 @@ METHODS = {
 
 def check(name, script, wrapper, inputs):
     """Comparison of a script's method with the live model at shapes other than the traced one."""
-    with (
-        torch.no_grad(),
-        torch.jit.optimized_execution(False),
-    ):  # each shape is run once: compiling it would be a waste
+    # each shape is run once: to compile it would be a waste
+    with torch.no_grad(), torch.jit.optimized_execution(False):
         return METHODS[name].check(script, wrapper, inputs, Probes(wrapper.network, seed=1))
 
 

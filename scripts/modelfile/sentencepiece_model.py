@@ -67,7 +67,7 @@ def piece_kinds(tokens, kinds, ids):
 
 
 def write_model(tokens, scores, kinds, ids, prefix_space):
-    """Bytes of a `.model`. `ids` of unk, bos, eos, pad; `prefix_space`: whether texts get a space in front."""
+    """Bytes of a `.model`. `ids` of unk, bos, eos, pad; `prefix_space`: a space is put before texts."""
     pieces = []
     for text, score, kind in zip(tokens, scores, piece_kinds(tokens, kinds, ids)):
         if kind == USER_DEFINED:

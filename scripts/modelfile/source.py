@@ -3,16 +3,19 @@
 import json
 from pathlib import Path
 
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from . import chat, gguf_tokenizer
 from .errors import FILE, ExportError, say, warn
 from .exporter import Extras
 from .gguf_header import is_gguf, read_metadata
-from .loading import load
+from .loading import LOCAL, load
 from .metadata import config_ids
 from .tracing import short
 
+_EXPECTED = "SOURCE is a Hugging Face folder or a GGUF file"
+_TOKENIZER_PATTERNS = ("tokenizer.json", "*.model", "vocab.*")
 _SPECIAL_NAMES = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
 
@@ -20,15 +23,11 @@ def read_source(source, wish):
     """(Loaded, Extras) of a Hugging Face folder, a GGUF file, or a folder with one GGUF file."""
     path = Path(source)
     if not path.exists():
-        raise ExportError(
-            FILE, f'"{source}" does not exist', "SOURCE is a Hugging Face folder or a GGUF file"
-        )
+        raise ExportError(FILE, f'"{source}" does not exist', _EXPECTED)
     if path.is_file():
         if not is_gguf(path):
             raise ExportError(
-                FILE,
-                f'"{source}" is no GGUF file',
-                "give the folder that holds config.json, not a file of it",
+                FILE, f'"{source}" is no GGUF file', "give the folder with config.json, not a file of it"
             )
         return _read_gguf(path, wish)
     if (path / "config.json").is_file():
@@ -37,9 +36,7 @@ def read_source(source, wish):
     if len(ggufs) == 1:
         return _read_gguf(ggufs[0], wish)
     found = f"{len(ggufs)} GGUF files: name one" if ggufs else "neither config.json nor a GGUF file"
-    raise ExportError(
-        FILE, f'folder "{source}" has {found}', "SOURCE is a Hugging Face folder or a GGUF file"
-    )
+    raise ExportError(FILE, f'folder "{source}" has {found}', _EXPECTED)
 
 
 def _extras(loaded, **more):
@@ -51,11 +48,8 @@ def _read_gguf(path, wish):
     say(f"reading {path.name}: {metadata.get('general.architecture')}, weights become float32")
     loaded = load(path, path.parent, wish, gguf_file=path.name)
     ids = gguf_tokenizer.special_ids(metadata)
-    specials = {
-        key: value
-        for key, value in gguf_tokenizer.tokenizer_config(metadata).items()
-        if key in _SPECIAL_NAMES
-    }
+    config = gguf_tokenizer.tokenizer_config(metadata)
+    specials = {name: config[name] for name in _SPECIAL_NAMES if name in config}
     return loaded, _extras(
         loaded,
         name=metadata.get("general.name", path.stem),
@@ -84,20 +78,22 @@ def _read_folder(path, wish):
 
 
 def _tokenizer(path):
-    try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except Exception as error:  # none there, or one that needs packages that are not
-        warn(f"no tokenizer in {path} ({short(error)}); give the programs one with --tokenizer")
-        return None
+    reason = "no file of one"
+    if any(found for pattern in _TOKENIZER_PATTERNS for found in path.glob(pattern)):
+        try:
+            return AutoTokenizer.from_pretrained(path, **LOCAL)
+        except Exception as error:  # damaged, or of a kind that needs further packages
+            reason = short(error)
+    warn(f"no tokenizer in {path} ({reason}); give the programs one with --tokenizer")
+    return None
 
 
 def _folder_tokenizer_files(path, tokenizer, specials):
     """tokenizer.json as it is or made from older files; the special tokens in tokenizer_config.json."""
-    if (path / "tokenizer.json").is_file():
-        content = (path / "tokenizer.json").read_text(encoding="utf-8")
-    elif tokenizer.is_fast:
+    content = _own_json(path / "tokenizer.json", len(tokenizer))
+    if content is None and tokenizer.is_fast:
         content = tokenizer.backend_tokenizer.to_str()
-    else:
+    if content is None:
         warn(f"tokenizer left out: {type(tokenizer).__name__} has no tokenizer.json form")
         return {}
     config = {}
@@ -107,6 +103,14 @@ def _folder_tokenizer_files(path, tokenizer, specials):
         "tokenizer.json": content,
         "tokenizer_config.json": json.dumps(config | specials, ensure_ascii=False),
     }
+
+
+def _own_json(path, size):
+    """The file's text; None if there is none, or if transformers adds tokens to it from other files."""
+    if not path.is_file():
+        return None
+    content = path.read_text(encoding="utf-8")
+    return content if Tokenizer.from_str(content).get_vocab_size() >= size else None
 
 
 def _template(tokenizer):

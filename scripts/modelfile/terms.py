@@ -1,4 +1,4 @@
-"""Shows the terms of a model and asks for consent before anything of it is downloaded."""
+"""Shows the terms of a model and asks for consent before its weights are downloaded."""
 
 import html
 import re
@@ -28,8 +28,5 @@ def ask(title, text, address, accepted):
         print("Do you accept them? [yes/no] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
-    raise ExportError(
-        USAGE,
-        "the terms were not accepted; no weights were downloaded",
-        "read them, then pass --accept-terms",
-    )
+    message = "the terms were not accepted; no weights were downloaded"
+    raise ExportError(USAGE, message, "read them, then pass --accept-terms")

@@ -86,6 +86,31 @@ def test_missing_tokenizer_is_a_warning(llama_folder, tmp_path, call, capsys):
     assert archive.read_extra(tmp_path / "m.pt", "tokenizer.json") is None
 
 
+def test_an_encoder_folder_without_vocabulary_has_no_tokenizer_either(bert_folder, tmp_path, call, capsys):
+    source = tmp_path / "bare"
+    source.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        os.link(bert_folder / name, source / name)
+    assert call(export_model, source, tmp_path / "m.pt", "--labels", "2") == 0
+    assert "warning: no tokenizer" in capsys.readouterr().err
+    assert archive.read_extra(tmp_path / "m.pt", "tokenizer.json") is None
+
+
+def test_tokens_that_transformers_adds_to_a_tokenizer_are_in_the_file(bert_folder, tmp_path, call):
+    source = tmp_path / "more"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(bert_folder)
+    tokenizer.save_pretrained(source)
+    config = json.loads((source / "tokenizer_config.json").read_text())
+    extra = {"content": "<new>", "lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
+    config["added_tokens_decoder"] = {str(len(tokenizer)): extra | {"special": True}}
+    (source / "tokenizer_config.json").write_text(json.dumps(config))
+    for name in ("config.json", "model.safetensors"):
+        os.link(bert_folder / name, source / name)
+    assert call(export_model, source, tmp_path / "m.pt", "--labels", "2") == 0
+    written = tokenizers.Tokenizer.from_str(archive.read_extra(tmp_path / "m.pt", "tokenizer.json"))
+    assert written.encode("w1 <new>", add_special_tokens=False).tokens == ["w1", "<new>"]
+
+
 def test_half_precision_weights_become_float32(tmp_path, call):
     tiny_models.language_model("llama").bfloat16().save_pretrained(tmp_path / "half")
     assert call(export_model, tmp_path / "half", tmp_path / "m.pt") == 0

@@ -10,6 +10,13 @@ constexpr int kVocabulary = 40, kHidden = 16, kInner = 24, kClasses = 3;
 
 using torch::jit::Module;
 
+Module leaf(const at::Tensor& weight, const at::Tensor& bias = {}) {
+  Module module("Leaf");
+  module.register_parameter("weight", weight, false);
+  if (bias.defined()) module.register_parameter("bias", bias, false);
+  return module;
+}
+
 class Builder {
  public:
   Builder(Head head, at::ScalarType type) : head_(head), type_(type) {}
@@ -47,13 +54,6 @@ class Builder {
  private:
   at::Tensor weight(at::IntArrayRef shape) const { return (at::randn(shape) * 0.3).to(type_); }
 
-  static Module leaf(const at::Tensor& weight, const at::Tensor& bias = {}) {
-    Module module("Leaf");
-    module.register_parameter("weight", weight, false);
-    if (bias.defined()) module.register_parameter("bias", bias, false);
-    return module;
-  }
-
   Module attention() const {
     Module module("Attention");
     module.register_module("c_attn", leaf(weight({kHidden, 3 * kHidden}), weight({3 * kHidden})));
@@ -87,6 +87,26 @@ std::filesystem::path every_kind_model(const std::filesystem::path& folder, Head
   const auto path = folder / ("every_kind_" + std::to_string(static_cast<int>(head)) + "_" +
                               std::to_string(static_cast<int>(type)) + "_" + std::to_string(seed) + ".pt");
   Builder(head, type).build().save(path.string());
+  return path;
+}
+
+std::filesystem::path like_named_model(const std::filesystem::path& folder) {
+  at::manual_seed(1);
+  const auto square = [] { return leaf(at::randn({8, 8})); };
+  Module root("LikeNamed"), inner("Inner"), list("List");
+  inner.register_module("same", square());
+  list.register_module("0", square());
+  root.register_module("inner", inner);
+  root.register_module("same", square());
+  root.register_module("list", list);
+  root.define(R"(
+    def forward(self, input_ids):
+        h = torch.sin(input_ids.unsqueeze(-1) * torch.arange(1, 9))
+        h = torch.linear(torch.linear(h, self.inner.same.weight), self.same.weight)
+        return torch.linear(h, getattr(self.list, "0").weight)
+)");
+  const auto path = folder / "like_named.pt";
+  root.save(path.string());
   return path;
 }
 

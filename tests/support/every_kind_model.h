@@ -24,6 +24,10 @@ enum class Head {
 std::filesystem::path every_kind_model(const std::filesystem::path& folder, Head head = Head::own,
                                        at::ScalarType type = at::kFloat, int seed = 1);
 
+/// Writes a model of three products whose modules' paths end alike, `inner.same`, `same` and `list.0`, in
+/// this order.
+std::filesystem::path like_named_model(const std::filesystem::path& folder);
+
 /// Three rows of seven ids, two of them padded on the right.
 ModelInputs every_kind_inputs();
 

@@ -97,6 +97,34 @@ TEST_CASE("adapter folder: target_modules are short where they choose nothing el
   CHECK(short_form.target_modules == std::vector<std::string>{"up"});
 }
 
+TEST_CASE("adapter folder: paths that end alike keep their own targets and patterns") {
+  const TemporaryFolder folder;
+  const Program program = Program::load(like_named_model(folder.path()));
+  const auto written = [&](const Adapter& adapter) {
+    write_adapter_folder(folder / "adapter", program, adapter, provenance_of(program), "");
+    require_equal(adapter, fit_adapter(read_adapter_folder(folder / "adapter"), program));
+    return read_adapter_folder(folder / "adapter").config;
+  };
+  CHECK(written(random_adapter(program, {"list.0"})).target_modules == std::vector<std::string>{"list.0"});
+  CHECK(written(random_adapter(program, {"inner.same"})).target_modules ==
+        std::vector<std::string>{"inner.same"});
+  Adapter adapter = random_adapter(program, {"same"});
+  REQUIRE(adapter.targets.size() == 2);
+  adapter.targets[1] = random_adapter(program, {"/same/"}, {}, {"lora", 5, 7, 0}).targets[0];
+  const PeftConfig config = written(adapter);
+  // The pattern "same" would also match inner.same, which has the default.
+  CHECK(config.rank_pattern.front().first == "inner.same");
+  CHECK(config.of("inner.same").rank == 2);
+  CHECK(config.of("same").rank == 5);
+  CHECK(config.of("same").alpha == 7);
+}
+
+TEST_CASE("adapter folder: a folder that cannot be made is an io error") {
+  const Bench bench;
+  put_text(bench.path(), "a file");
+  require_error([&] { bench.write(random_adapter(bench.program, {"up"})); }, ExitCode::io, {"adapter"});
+}
+
 TEST_CASE("adapter folder: the card has the front matter of model hubs") {
   const Bench bench;
   bench.write(random_adapter(bench.program, {"up"}));

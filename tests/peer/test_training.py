@@ -28,7 +28,7 @@ def lora_train(run, tmp_path):
         count += 1
         data, out = write_rows(tmp_path / f"rows-{count}.jsonl", case.rows), tmp_path / f"run-{count}"
         run("lora-train", "--model", case.file, "--data", data, "--out", out, "--threads", 1,
-            "--bucket=false", *recipe.options(), *options)
+            "--no-bucket", *recipe.options(), *options)
         return out
 
     return call

@@ -1,5 +1,6 @@
 #include "tokenizer/added_tokens.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "tokenizer/component.h"
@@ -18,7 +19,8 @@ bool word_char_after(std::string_view text, std::size_t begin) {
   return begin < text.size() && is_word_char(next_char(text, begin));
 }
 
-/// The span with the white space that the token's flags add to it, but nothing before `limit`.
+/// The span with the white space that the token's flags add to it. What lies before `limit` belongs to another
+/// token: a token with lstrip leaves it alone, even if nothing remains of itself.
 Span with_space(const AddedToken& token, std::string_view text, std::size_t limit, Span span) {
   auto [begin, end, match] = span;
   while (token.lstrip && begin > limit) {
@@ -27,6 +29,7 @@ Span with_space(const AddedToken& token, std::string_view text, std::size_t limi
     if (!is_white_space(next_char(text, at))) break;
     begin = before;
   }
+  if (token.lstrip) begin = std::max(begin, limit);
   while (token.rstrip && end < text.size()) {
     std::size_t at = end;
     if (!is_white_space(next_char(text, at))) break;

@@ -103,7 +103,8 @@ MergeTable Bpe::read_merges(const Component& component) const {
     if (merge.is_string() && merge.get_ref<const std::string&>().starts_with("#version")) continue;
     const auto [left, right] = read_pair(component, merge);
     if (right.size() < prefix.size()) component.refuse(cat("the merge with \"", printable(right), "\" lacks its prefix"));
-    table.insert(id_of(left), id_of(right), {rank++, id_of(left + right.substr(prefix.size()))});
+    const std::int32_t left_id = id_of(left), right_id = id_of(right);
+    table.insert(left_id, right_id, {rank++, id_of(left + right.substr(prefix.size()))});
   }
   return table;
 }

@@ -12,10 +12,12 @@ namespace {
 // Members of character classes as Oniguruma understands them; PCRE2's own \s has U+180E, its \w no marks.
 constexpr std::string_view kSpace = "\\x09-\\x0D\\x85\\p{Z}";
 constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// Outside of brackets Oniguruma looks Latin-1 up in another table, in which fractions and raised digits are words.
+constexpr std::string_view kBareWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xB2\\xB3\\xB9\\xBC-\\xBE";
 constexpr std::string_view kHex = "0-9a-fA-F";
 
 /// Names of properties that both languages know under different names.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kProperties{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kProperties{{
     {"Letter", "L"},
     {"Mark", "M"},
     {"Number", "N"},
@@ -25,8 +27,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kPropert
     {"Other", "C"},
     {"Uppercase_Letter", "Lu"},
     {"Lowercase_Letter", "Ll"},
-    {"Alphabetic", "Alphabetic"},
-    {"Alpha", "Alphabetic"},
     {"White_Space", "White_Space"},
 }};
 
@@ -71,8 +71,8 @@ class Rewriter {
     switch (kind) {
       case 's': return set(kSpace, false);
       case 'S': return set(kSpace, true);
-      case 'w': return set(kWord, false);
-      case 'W': return set(kWord, true);
+      case 'w': return set(in_class_ ? kWord : kBareWord, false);
+      case 'W': return set(in_class_ ? kWord : kBareWord, true);
       case 'h': return set(kHex, false);
       case 'H': return set(kHex, true);
       case 'p':
@@ -115,8 +115,8 @@ class Rewriter {
       if (!at_boundary) refuse("\\B inside a class");
       return replace(2, "\\x08");
     }
-    const std::string before = cat("(?<=[", kWord, "])"), not_before = cat("(?<![", kWord, "])");
-    const std::string after = cat("(?=[", kWord, "])"), not_after = cat("(?![", kWord, "])");
+    const std::string before = cat("(?<=[", kBareWord, "])"), not_before = cat("(?<![", kBareWord, "])");
+    const std::string after = cat("(?=[", kBareWord, "])"), not_after = cat("(?![", kBareWord, "])");
     replace(2, at_boundary ? cat("(?:", before, not_after, "|", not_before, after, ")")
                            : cat("(?:", before, after, "|", not_before, not_after, ")"));
   }

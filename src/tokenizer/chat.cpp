@@ -39,23 +39,23 @@ std::string stripped(const std::string& text) {
   return std::string(begin < end ? view.substr(begin, end - begin) : "");
 }
 
-std::string shown(const ChatTemplate::Role& role, const std::string& content) {
-  return role.trim ? stripped(content) : content;
-}
-
-/// The messages as the template prints them: with its default system message, or with the system's words at
-/// the front of the next message.
+/// The messages with the contents that the template prints: stripped where their role says so, with its default
+/// system message, or with the system's words, as they are, before the next message.
 std::vector<ChatMessage> arranged(const ChatTemplate& chat, std::vector<ChatMessage> messages) {
   if (messages.empty()) throw Error(ExitCode::data, "a chat without messages");
   const bool starts_with_system = messages.front().role == kSystem;
+  std::string before;
   if (chat.system_in_first_user && starts_with_system) {
     if (messages.size() == 1) throw Error(ExitCode::data, "a chat with nothing but a system message");
-    ChatMessage& next = messages[1];
-    next.content = messages[0].content + kSystemGap + shown(role_of(chat, next.role), next.content);
+    before = messages.front().content + kSystemGap;
     messages.erase(messages.begin());
   } else if (!chat.default_system.empty() && !starts_with_system) {
     messages.insert(messages.begin(), {kSystem, chat.default_system});
   }
+  for (ChatMessage& message : messages) {
+    if (role_of(chat, message.role).trim) message.content = stripped(message.content);
+  }
+  messages.front().content.insert(0, before);
   return messages;
 }
 
@@ -159,7 +159,7 @@ EncodedChat encode_chat(const ChatTemplate& chat, const std::vector<ChatMessage>
     const ChatTemplate::Role& role = role_of(chat, message.role);
     const bool answer = message.role == kAssistant;
     encoder.append_piece(role.prefix, false);
-    encoder.append_content(shown(role, message.content), answer);
+    encoder.append_content(message.content, answer);
     encoder.append_piece(role.suffix, answer);
   }
   if (for_generation) encoder.append_piece(chat.generation, false);

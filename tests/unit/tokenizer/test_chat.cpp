@@ -76,6 +76,10 @@ TEST_CASE("chat: system messages: a role, a default, or words before the first u
   const ChatTemplate merged = pieces(R"({"system_in_first_user": true, "roles": {"user": {"prefix": "<user>", "suffix": ""}}})");
   CHECK(encoded(merged, {{"system", "you"}, {"user", "hi"}}).ids == TokenIds{3, 7, 5});
   require_error([&] { encoded(merged, {{"system", "you"}}); }, ExitCode::data, {"system"});
+  const ChatTemplate trimmed = pieces(R"({"system_in_first_user": true, "roles": {
+    "user": {"prefix": "b", "suffix": "", "trim": true}}})");
+  CHECK(encoded(trimmed, {{"system", "ot"}, {"user", " hi "}}).ids == TokenIds{14, 5});
+  CHECK(encoded(trimmed, {{"system", " ot"}, {"user", " hi "}}).ids == TokenIds{0, 0, 5});  // "b ot": kept as it is
 }
 
 TEST_CASE("chat: an unknown role and an empty chat are data errors") {

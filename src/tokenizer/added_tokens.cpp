@@ -19,8 +19,8 @@ bool word_char_after(std::string_view text, std::size_t begin) {
   return begin < text.size() && is_word_char(next_char(text, begin));
 }
 
-/// The span with the white space that the token's flags add to it. What lies before `limit` belongs to another
-/// token: a token with lstrip leaves it alone, even if nothing remains of itself.
+/// The span with the white space that the token's flags add to it. What lies before `limit` belongs to
+/// another token: a token with lstrip leaves it alone, even if nothing remains of itself.
 Span with_space(const AddedToken& token, std::string_view text, std::size_t limit, Span span) {
   auto [begin, end, match] = span;
   while (token.lstrip && begin > limit) {
@@ -93,7 +93,8 @@ void AddedTokens::split(const Fragment& whole, const ByteTrie& trie, Use use, Fr
     if (!found.match) continue;
     const AddedToken& token = tokens_[static_cast<std::size_t>(position)];
     if (!use(token)) continue;
-    if (token.single_word && (word_char_before(text, found.begin) || word_char_after(text, found.end))) continue;
+    if (token.single_word && (word_char_before(text, found.begin) || word_char_after(text, found.end)))
+      continue;
     const Span wide = with_space(token, text, done, found);
     append(done, wide.begin, -1);
     append(wide.begin, wide.end, token.id);
@@ -136,7 +137,9 @@ std::optional<std::int32_t> AddedTokens::id_of(std::string_view content) const {
   return found == by_content_.end() ? std::nullopt : std::optional(tokens_[found->second].id);
 }
 
-const std::string& AddedTokens::pattern(const AddedToken& token) const { return patterns_[by_id_.at(token.id)]; }
+const std::string& AddedTokens::pattern(const AddedToken& token) const {
+  return patterns_[by_id_.at(token.id)];
+}
 
 std::vector<AddedToken> read_added_tokens(const Component& file, const Vocabulary& vocabulary) {
   std::vector<AddedToken> tokens;

@@ -34,7 +34,8 @@ class AddedTokens {
   /// `normalizer` may be null.
   AddedTokens(std::vector<AddedToken> tokens, const Normalizer* normalizer);
 
-  /// Divides `text` into added tokens and normalised text between them. In plain mode special tokens are text.
+  /// Divides `text` into added tokens and normalised text between them. In plain mode special tokens are
+  /// text.
   Fragments extract(std::string_view text, SpecialText mode) const;
   /// Divides `text` into special tokens and text between them, which is left as it is.
   std::vector<SpecialPart> split_special(std::string_view text) const;
@@ -52,8 +53,8 @@ class AddedTokens {
   std::vector<AddedToken> tokens_;
   std::vector<std::string> patterns_;  ///< what is looked for, by position in tokens_
   const Normalizer* normalizer_;
-  std::unordered_map<std::int32_t, std::size_t> by_id_;        ///< -> position in tokens_
-  std::unordered_map<std::string, std::size_t> by_content_;    ///< -> position in tokens_
+  std::unordered_map<std::int32_t, std::size_t> by_id_;      ///< -> position in tokens_
+  std::unordered_map<std::string, std::size_t> by_content_;  ///< -> position in tokens_
   ByteTrie raw_, normal_, special_;
 };
 

@@ -8,8 +8,9 @@ bool in(char32_t c, char32_t first, char32_t last) { return first <= c && c <= l
 
 /// The blocks that BERT calls Chinese: CJK ideographs without kana and Hangul.
 bool is_chinese(char32_t c) {
-  return in(c, 0x4E00, 0x9FFF) || in(c, 0x3400, 0x4DBF) || in(c, 0x20000, 0x2A6DF) || in(c, 0x2A700, 0x2B73F) ||
-         in(c, 0x2B740, 0x2B81F) || in(c, 0x2B920, 0x2CEAF) || in(c, 0xF900, 0xFAFF) || in(c, 0x2F800, 0x2FA1F);
+  return in(c, 0x4E00, 0x9FFF) || in(c, 0x3400, 0x4DBF) || in(c, 0x20000, 0x2A6DF) ||
+         in(c, 0x2A700, 0x2B73F) || in(c, 0x2B740, 0x2B81F) || in(c, 0x2B920, 0x2CEAF) ||
+         in(c, 0xF900, 0xFAFF) || in(c, 0x2F800, 0x2FA1F);
 }
 
 /// The text preparation of BERT: no control characters, one kind of space, spaces around ideographs, and for

@@ -28,7 +28,8 @@ struct Candidate {
   }
 };
 
-/// Byte pair encoding (Sennrich et al. 2016): from characters up, the neighbours whose merge ranks first merge.
+/// Byte pair encoding (Sennrich et al. 2016): from characters up, the neighbours whose merge ranks first
+/// merge.
 class Bpe : public TokenModel {
  public:
   Bpe(const Component& component, ModelParts parts)
@@ -79,7 +80,8 @@ class Bpe : public TokenModel {
 
 std::pair<std::string, std::string> Bpe::read_pair(const Component& component, const Json& merge) const {
   if (merge.is_array() && merge.size() == 2) {
-    return {json_string(merge[0], "merge", component.origin()), json_string(merge[1], "merge", component.origin())};
+    return {json_string(merge[0], "merge", component.origin()),
+            json_string(merge[1], "merge", component.origin())};
   }
   const std::string text = json_string(merge, "merge", component.origin());
   const std::size_t space = text.find(' ');
@@ -94,7 +96,9 @@ MergeTable Bpe::read_merges(const Component& component) const {
   const std::string prefix = component.text_or("continuing_subword_prefix", "");
   const auto id_of = [&](const std::string& token) {
     const auto id = vocabulary().id_of(token);
-    if (!id) component.refuse(cat("a merge names the token \"", printable(token), "\", which is not in the vocabulary"));
+    if (!id)
+      component.refuse(
+          cat("a merge names the token \"", printable(token), "\", which is not in the vocabulary"));
     return *id;
   };
   MergeTable table(merges.size());
@@ -102,7 +106,8 @@ MergeTable Bpe::read_merges(const Component& component) const {
   for (const Json& merge : merges) {
     if (merge.is_string() && merge.get_ref<const std::string&>().starts_with("#version")) continue;
     const auto [left, right] = read_pair(component, merge);
-    if (right.size() < prefix.size()) component.refuse(cat("the merge with \"", printable(right), "\" lacks its prefix"));
+    if (right.size() < prefix.size())
+      component.refuse(cat("the merge with \"", printable(right), "\" lacks its prefix"));
     const std::int32_t left_id = id_of(left), right_id = id_of(right);
     table.insert(left_id, right_id, {rank++, id_of(left + right.substr(prefix.size()))});
   }
@@ -142,7 +147,9 @@ std::vector<Symbol> Bpe::characters(std::string_view word, SpecialText mode) con
 
 void Bpe::merge(std::vector<Symbol>& symbols, SpecialText mode) const {
   std::priority_queue<Candidate> queue;
-  const auto symbol = [&](std::int32_t position) -> Symbol& { return symbols[static_cast<std::size_t>(position)]; };
+  const auto symbol = [&](std::int32_t position) -> Symbol& {
+    return symbols[static_cast<std::size_t>(position)];
+  };
   const auto offer = [&](std::int32_t position) {
     const std::int32_t next = symbol(position).next;
     if (next < 0) return;

@@ -17,7 +17,8 @@ ByteIds::ByteIds(const Vocabulary& vocabulary) {
 
 bool ByteIds::append(std::string_view text, TokenIds& ids) const {
   const auto id_of = [this](char byte) { return ids_[static_cast<unsigned char>(byte)]; };
-  if (!std::all_of(text.begin(), text.end(), [&](char byte) { return id_of(byte).has_value(); })) return false;
+  if (!std::all_of(text.begin(), text.end(), [&](char byte) { return id_of(byte).has_value(); }))
+    return false;
   for (const char byte : text) ids.push_back(*id_of(byte));
   return true;
 }

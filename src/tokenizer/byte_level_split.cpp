@@ -8,7 +8,8 @@ namespace {
 
 /// GPT-2's division into words: contractions, letters, numbers and other characters with a space before them,
 /// white space (Radford et al. 2019, released encoder).
-constexpr const char* kWords = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr const char* kWords =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 class ByteLevel : public PreTokenizer {
  public:
@@ -18,7 +19,7 @@ class ByteLevel : public PreTokenizer {
         words_(kWords, component.place()) {}
 
   void split(Fragment fragment, Fragments& out) const override {
-    if (prefix_space_ && !fragment.text.starts_with(' ')) fragment.text.insert(0, " ");
+    if (prefix_space_ && !fragment.text.starts_with(' ')) fragment.text.insert(0, 1, ' ');
     const Spans whole{{0, fragment.text.size(), false}};
     for (const Span& span : use_regex_ ? words_.spans(fragment.text) : whole) {
       Fragment word;

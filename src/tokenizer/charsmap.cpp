@@ -25,7 +25,8 @@ CharsMap::CharsMap(std::string_view bytes) {
   if (bytes.size() < 4) throw std::invalid_argument("a table of characters has at least 4 bytes");
   const std::size_t trie_bytes = read_u32(bytes, 0);
   if (trie_bytes % 4 != 0 || trie_bytes == 0 || trie_bytes > bytes.size() - 4)
-    throw std::invalid_argument(cat("its trie of ", trie_bytes, " bytes does not fit into ", bytes.size(), " bytes"));
+    throw std::invalid_argument(
+        cat("its trie of ", trie_bytes, " bytes does not fit into ", bytes.size(), " bytes"));
   for (std::size_t at = 0; at < trie_bytes; at += 4) units_.push_back(read_u32(bytes, 4 + at));
   replacements_ = bytes.substr(4 + trie_bytes);
   if (replacements_.empty() || replacements_.back() != '\0' || !is_valid_utf8(replacements_))
@@ -56,7 +57,9 @@ void CharsMap::check_reachable() const {
   }
 }
 
-std::string_view CharsMap::replacement(std::uint32_t unit) const { return replacements_.c_str() + value(unit); }
+std::string_view CharsMap::replacement(std::uint32_t unit) const {
+  return replacements_.c_str() + value(unit);
+}
 
 std::optional<std::string_view> CharsMap::find(std::string_view text) const {
   std::uint32_t node = offset(units_[0]);
@@ -72,7 +75,8 @@ std::optional<std::string_view> CharsMap::find(std::string_view text) const {
 }
 
 std::string decode_base64(std::string_view text) {
-  static constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   while (text.ends_with('=')) text.remove_suffix(1);
   std::string bytes;
   std::uint32_t bits = 0;

@@ -8,10 +8,11 @@
 
 namespace lora {
 
-/// SentencePiece's table of character sequences and what replaces them: a double-array trie (darts-clone) over
-/// the sequences, whose values are offsets of NUL-ended replacements.
+/// SentencePiece's table of character sequences and what replaces them: a double-array trie (darts-clone)
+/// over the sequences, whose values are offsets of NUL-ended replacements.
 ///
-/// Layout of the bytes: u32 size of the trie in bytes, the trie's u32 units (little-endian), the replacements.
+/// Layout of the bytes: u32 size of the trie in bytes, the trie's u32 units (little-endian), the
+/// replacements.
 class CharsMap {
  public:
   /// std::invalid_argument if the bytes are not such a table. All that a look-up can reach is checked here.

@@ -22,7 +22,8 @@ const ChatTemplate::Role& role_of(const ChatTemplate& chat, const std::string& n
   if (found != chat.roles.end()) return found->second;
   std::vector<std::string> known;
   for (const auto& [role, pieces] : chat.roles) known.push_back(role);
-  throw Error(ExitCode::data, cat("the chat template has no role \"", printable(name), "\"; it has ", join(known, ", ")));
+  throw Error(ExitCode::data,
+              cat("the chat template has no role \"", printable(name), "\"; it has ", join(known, ", ")));
 }
 
 /// Without white space at its ends, as Python's str.strip does it.
@@ -39,8 +40,8 @@ std::string stripped(const std::string& text) {
   return std::string(begin < end ? view.substr(begin, end - begin) : "");
 }
 
-/// The messages with the contents that the template prints: stripped where their role says so, with its default
-/// system message, or with the system's words, as they are, before the next message.
+/// The messages with the contents that the template prints: stripped where their role says so, with its
+/// default system message, or with the system's words, as they are, before the next message.
 std::vector<ChatMessage> arranged(const ChatTemplate& chat, std::vector<ChatMessage> messages) {
   if (messages.empty()) throw Error(ExitCode::data, "a chat without messages");
   const bool starts_with_system = messages.front().role == kSystem;
@@ -105,8 +106,8 @@ class ChatEncoder {
     return out_.ids.empty() ? tokenizer_.encode(text, SpecialText::plain) : tokenizer_.encode_inside(text);
   }
 
-  /// A token belongs to the part in which it ends: the ids before a seam are those that do not change when the
-  /// text behind it is taken away.
+  /// A token belongs to the part in which it ends: the ids before a seam are those that do not change when
+  /// the text behind it is taken away.
   void flush() {
     const TokenIds ids = encode(run_);
     std::vector<std::size_t> ends;
@@ -151,8 +152,8 @@ ChatTemplate ChatTemplate::parse(const std::string& json) {
   return made;
 }
 
-EncodedChat encode_chat(const ChatTemplate& chat, const std::vector<ChatMessage>& messages, const Tokenizer& tokenizer,
-                        bool for_generation) {
+EncodedChat encode_chat(const ChatTemplate& chat, const std::vector<ChatMessage>& messages,
+                        const Tokenizer& tokenizer, bool for_generation) {
   ChatEncoder encoder(tokenizer);
   encoder.append_piece(chat.begin, false);
   for (const ChatMessage& message : arranged(chat, messages)) {

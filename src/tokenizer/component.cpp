@@ -22,7 +22,8 @@ std::vector<Component> Component::children(std::string_view key) const {
   const Json& items = at(key);
   if (!items.is_array()) refuse(cat("\"", key, "\" must be an array"));
   std::vector<Component> made;
-  for (std::size_t i = 0; i < items.size(); ++i) made.emplace_back(items[i], cat(place_, ".", key, "[", i, "]"));
+  for (std::size_t i = 0; i < items.size(); ++i)
+    made.emplace_back(items[i], cat(place_, ".", key, "[", i, "]"));
   return made;
 }
 
@@ -42,7 +43,8 @@ std::int64_t Component::integer_or(std::string_view key, std::int64_t fallback) 
 
 char32_t Component::character(std::string_view key) const {
   const std::string value = text(key);
-  if (count_chars(value) != 1) refuse(cat("\"", key, "\" must be one character, found \"", printable(value), "\""));
+  if (count_chars(value) != 1)
+    refuse(cat("\"", key, "\" must be one character, found \"", printable(value), "\""));
   std::size_t at = 0;
   return next_char(value, at);
 }

@@ -52,9 +52,10 @@ class WordPieceDecoder : public Decoder {
   /// Takes out the spaces that tokenising put before punctuation and English contractions.
   static void clean(std::string& token) {
     static const std::pair<Pattern, const char*> kChanges[] = {
-        {Pattern(" ."), "."},     {Pattern(" ?"), "?"},     {Pattern(" !"), "!"},     {Pattern(" ,"), ","},
-        {Pattern(" ' "), "'"},    {Pattern(" n't"), "n't"}, {Pattern(" 'm"), "'m"},   {Pattern(" do not"), " don't"},
-        {Pattern(" 's"), "'s"},   {Pattern(" 've"), "'ve"}, {Pattern(" 're"), "'re"},
+        {Pattern(" ."), "."},     {Pattern(" ?"), "?"},           {Pattern(" !"), "!"},
+        {Pattern(" ,"), ","},     {Pattern(" ' "), "'"},          {Pattern(" n't"), "n't"},
+        {Pattern(" 'm"), "'m"},   {Pattern(" do not"), " don't"}, {Pattern(" 's"), "'s"},
+        {Pattern(" 've"), "'ve"}, {Pattern(" 're"), "'re"},
     };
     for (const auto& [found, by] : kChanges) token = found.replace(token, by);
   }
@@ -149,7 +150,8 @@ class StripDecoder : public Decoder {
   }
   void apply(Tokens& tokens) const override {
     for (std::string& token : tokens) {
-      for (std::int64_t i = 0; i < start_ && token.starts_with(content_); ++i) token.erase(0, content_.size());
+      for (std::int64_t i = 0; i < start_ && token.starts_with(content_); ++i)
+        token.erase(0, content_.size());
       for (std::int64_t i = 0; i < stop_ && token.ends_with(content_); ++i)
         token.resize(token.size() - content_.size());
     }

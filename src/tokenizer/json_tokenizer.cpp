@@ -1,6 +1,7 @@
 #include "tokenizer/json_tokenizer.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "tokenizer/component.h"
 #include "tokenizer/valid_text.h"
@@ -11,11 +12,13 @@ namespace {
 constexpr const char* kFile = "tokenizer.json";
 
 /// Marks what the configuration calls special, and collects the ids of all special tokens.
-IdSet mark_special(const TokenizerConfig& config, const Vocabulary& vocabulary, std::vector<AddedToken>& added) {
+IdSet mark_special(const TokenizerConfig& config, const Vocabulary& vocabulary,
+                   std::vector<AddedToken>& added) {
   const std::vector<std::string> names = config.special_tokens();
+  const std::unordered_set<std::string> listed(names.begin(), names.end());
   IdSet special;
   for (AddedToken& token : added) {
-    token.special |= std::find(names.begin(), names.end(), token.content) != names.end();
+    token.special |= listed.count(token.content) > 0;
     if (token.special) special.insert(token.id);
   }
   for (const std::string& name : names) {
@@ -32,10 +35,10 @@ std::unique_ptr<Tokenizer> JsonTokenizer::make(const TokenizerFiles& files) {
 }
 
 JsonTokenizer::JsonTokenizer(const Component& file, const TokenizerConfig& config) {
-  if (file.text_or("version", "1.0") != "1.0") file.refuse(cat("the version ", file.text("version"), " is unknown"));
+  if (file.text_or("version", "1.0") != "1.0")
+    file.refuse(cat("the version ", file.text("version"), " is unknown"));
   if (file.has("normalizer")) normalizer_ = make_normalizer(file.child("normalizer"));
   if (file.has("pre_tokenizer")) pre_tokenizer_ = make_pre_tokenizer(file.child("pre_tokenizer"));
-  if (file.has("post_processor")) post_processor_ = PostProcessor::parse(file.child("post_processor"));
   if (file.has("decoder")) decoder_ = make_decoder(file.child("decoder"));
   const Component model = file.child("model");
   Vocabulary vocabulary = Vocabulary::parse(model);
@@ -43,9 +46,17 @@ JsonTokenizer::JsonTokenizer(const Component& file, const TokenizerConfig& confi
   special_ = mark_special(config, vocabulary, added);
   size_ = vocabulary.size();
   for (const AddedToken& token : added) size_ = std::max(size_, token.id + 1);
+  if (file.has("post_processor")) read_post_processor(file.child("post_processor"));
   model_ = make_model(model, {std::move(vocabulary), special_});
   added_.emplace(std::move(added), normalizer_.get());
   special_ids_ = find_special_ids(config, *this, *added_);
+}
+
+void JsonTokenizer::read_post_processor(const Component& component) {
+  post_processor_ = PostProcessor::parse(component);
+  const std::int32_t greatest = post_processor_.greatest_id();
+  if (greatest >= size_)
+    component.refuse(cat("the id ", greatest, " is not in the vocabulary of ", size_, " tokens"));
 }
 
 std::string JsonTokenizer::kind() const {
@@ -95,7 +106,7 @@ TokenPair JsonTokenizer::with_special(const TokenIds& first, const TokenIds* sec
 std::string JsonTokenizer::decode(const TokenIds& ids, bool skip_special) const {
   std::vector<std::string> tokens;
   for (const std::int32_t id : ids) {
-    if (skip_special && is_special(id)) continue;
+    if (skip_special && special_.contains(id)) continue;
     if (const AddedToken* added = added_->find(id)) {
       tokens.push_back(added_->pattern(*added));
     } else if (model_->vocabulary().contains(id)) {

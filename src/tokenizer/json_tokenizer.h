@@ -10,8 +10,8 @@
 
 namespace lora {
 
-/// A tokenizer described by tokenizer.json: added tokens -> normaliser -> pre-tokeniser -> model, and back by a
-/// decoder. Truncation and padding in the file are not the tokenizer's business here and are left alone.
+/// A tokenizer described by tokenizer.json: added tokens -> normaliser -> pre-tokeniser -> model, and back by
+/// a decoder. Truncation and padding in the file are not the tokenizer's business here and are left alone.
 class JsonTokenizer : public Tokenizer {
  public:
   static std::unique_ptr<Tokenizer> make(const TokenizerFiles& files);
@@ -29,12 +29,12 @@ class JsonTokenizer : public Tokenizer {
 
  private:
   JsonTokenizer(const Component& file, const TokenizerConfig& config);
+  void read_post_processor(const Component& component);
   void append_ids(Fragments parts, SpecialText mode, TokenIds& ids) const;
-  bool is_special(std::int32_t id) const { return special_.contains(id); }
 
-  std::unique_ptr<Normalizer> normalizer_;        ///< may be null
-  std::unique_ptr<PreTokenizer> pre_tokenizer_;   ///< may be null
-  std::unique_ptr<Decoder> decoder_;              ///< may be null
+  std::unique_ptr<Normalizer> normalizer_;       ///< may be null
+  std::unique_ptr<PreTokenizer> pre_tokenizer_;  ///< may be null
+  std::unique_ptr<Decoder> decoder_;             ///< may be null
   std::unique_ptr<TokenModel> model_;
   std::optional<AddedTokens> added_;
   IdSet special_;

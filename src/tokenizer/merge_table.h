@@ -33,7 +33,8 @@ class MergeTable {
   static constexpr std::uint64_t kFree = ~std::uint64_t{0};  ///< ids are not negative
 
   static std::uint64_t key_of(std::int32_t left, std::int32_t right) {
-    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 |
+           static_cast<std::uint32_t>(right);
   }
   std::size_t slot_of(std::uint64_t key) const {
     return static_cast<std::size_t>((key * 0x9E3779B97F4A7C15) >> 32) & mask_;  // Fibonacci hashing

@@ -36,7 +36,8 @@ Spans Pattern::spans(std::string_view text) const {
 std::string Pattern::replace(std::string_view text, std::string_view by) const {
   std::string out;
   out.reserve(text.size());
-  for (const Span& span : spans(text)) out += span.match ? by : text.substr(span.begin, span.end - span.begin);
+  for (const Span& span : spans(text))
+    out += span.match ? by : text.substr(span.begin, span.end - span.begin);
   return out;
 }
 

@@ -1,5 +1,7 @@
 #include "tokenizer/post_processor.h"
 
+#include <algorithm>
+
 #include "tokenizer/component.h"
 
 namespace lora {
@@ -30,7 +32,8 @@ TokenIds special_ids(const Component& component, const std::string& name) {
 }  // namespace
 
 PostProcessor::PostProcessor()
-    : single_{{Piece::Kind::first, {}, 0}}, pair_{{Piece::Kind::first, {}, 0}, {Piece::Kind::second, {}, 1}} {}
+    : single_{{Piece::Kind::first, {}, 0}},
+      pair_{{Piece::Kind::first, {}, 0}, {Piece::Kind::second, {}, 1}} {}
 
 PostProcessor PostProcessor::parse(const Component& component) {
   const std::string type = component.type();
@@ -117,6 +120,16 @@ PostProcessor PostProcessor::around(std::optional<std::int32_t> bos, std::option
   surround(Piece::Kind::first, 0, made.pair_);
   surround(Piece::Kind::second, 1, made.pair_);
   return made;
+}
+
+std::int32_t PostProcessor::greatest_id() const {
+  std::int32_t greatest = -1;
+  for (const Pieces* pieces : {&single_, &pair_}) {
+    for (const Piece& piece : *pieces) {
+      for (const std::int32_t id : piece.ids) greatest = std::max(greatest, id);
+    }
+  }
+  return greatest;
 }
 
 TokenPair PostProcessor::apply(const TokenIds& first, const TokenIds* second) const {

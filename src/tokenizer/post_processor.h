@@ -18,6 +18,9 @@ class PostProcessor {
   /// bos a eos, and for a pair bos a eos bos b eos with the second half of type 1.
   static PostProcessor around(std::optional<std::int32_t> bos, std::optional<std::int32_t> eos);
 
+  /// The greatest id that it adds; -1 if it adds none.
+  std::int32_t greatest_id() const;
+
   TokenPair apply(const TokenIds& first, const TokenIds* second) const;
 
  private:

@@ -39,7 +39,8 @@ class CharSplit : public PreTokenizer {
     return std::make_unique<CharSplit>(is_white_space, SplitBehavior::removed);
   }
   static std::unique_ptr<PreTokenizer> make_punctuation(const Component& component) {
-    return std::make_unique<CharSplit>(is_bert_punctuation, read_behavior(component, SplitBehavior::isolated));
+    return std::make_unique<CharSplit>(is_bert_punctuation,
+                                       read_behavior(component, SplitBehavior::isolated));
   }
   static std::unique_ptr<PreTokenizer> make_digits(const Component& component) {
     return std::make_unique<CharSplit>(is_number, component.flag_or("individual_digits", false)
@@ -59,7 +60,8 @@ class BertPreTokenizer : public PreTokenizer {
 
   void split(Fragment fragment, Fragments& out) const override {
     Fragments words;
-    append_parts(fragment, split_spans(char_spans(fragment.text, is_white_space), SplitBehavior::removed), words);
+    append_parts(fragment, split_spans(char_spans(fragment.text, is_white_space), SplitBehavior::removed),
+                 words);
     for (const Fragment& word : words) append_parts(word, char_spans(word.text, is_bert_punctuation), out);
   }
 };
@@ -71,7 +73,8 @@ class Whitespace : public PreTokenizer {
 
   void split(Fragment fragment, Fragments& out) const override {
     Fragments runs;
-    append_parts(fragment, split_spans(char_spans(fragment.text, is_white_space), SplitBehavior::removed), runs);
+    append_parts(fragment, split_spans(char_spans(fragment.text, is_white_space), SplitBehavior::removed),
+                 runs);
     for (const Fragment& run : runs)
       append_parts(run, split_spans(char_spans(run.text, is_word_char), SplitBehavior::contiguous), out);
   }
@@ -118,7 +121,8 @@ class DelimiterSplit : public PreTokenizer {
 class PreTokenizerSequence : public PreTokenizer {
  public:
   explicit PreTokenizerSequence(const Component& component) {
-    for (const Component& part : component.children("pretokenizers")) parts_.push_back(make_pre_tokenizer(part));
+    for (const Component& part : component.children("pretokenizers"))
+      parts_.push_back(make_pre_tokenizer(part));
   }
   static std::unique_ptr<PreTokenizer> make(const Component& component) {
     return std::make_unique<PreTokenizerSequence>(component);

@@ -18,8 +18,8 @@ CharsMap read_map(const Component& component) {
   }
 }
 
-/// SentencePiece's normalisation by table, as `tokenizers` applies it: a short grapheme cluster is replaced as
-/// a whole by what its beginning maps to, longer ones a character at a time.
+/// SentencePiece's normalisation by table, as `tokenizers` applies it: a short grapheme cluster is replaced
+/// as a whole by what its beginning maps to, longer ones a character at a time.
 class PrecompiledNormalizer : public Normalizer {
  public:
   explicit PrecompiledNormalizer(const Component& component) : map_(read_map(component)) {}

@@ -28,16 +28,23 @@ bool ProtoReader::next() {
   wire_ = static_cast<std::uint32_t>(key & 7);
   offset_ = at_;
   switch (wire_) {
-    case 0: number_ = varint(); return true;
-    case 1: bytes_ = take(8); return true;
+    case 0:
+      number_ = varint();
+      return true;
+    case 1:
+      bytes_ = take(8);
+      return true;
     case 2: {
       const std::uint64_t length = varint();
       offset_ = at_;
       bytes_ = take(length);
       return true;
     }
-    case 5: bytes_ = take(4); return true;
-    default: throw std::invalid_argument("a field has an unknown wire type");
+    case 5:
+      bytes_ = take(4);
+      return true;
+    default:
+      throw std::invalid_argument("a field has an unknown wire type");
   }
 }
 

@@ -16,8 +16,8 @@ class ProtoReader {
   std::uint32_t field() const { return field_; }
   bool is_bytes() const { return wire_ == 2; }
   bool is_number() const { return wire_ == 0; }
-  std::string_view bytes() const { return bytes_; }    ///< of a string, bytes or a message
-  std::uint64_t number() const { return number_; }     ///< of a varint
+  std::string_view bytes() const { return bytes_; }     ///< of a string, bytes or a message
+  std::uint64_t number() const { return number_; }      ///< of a varint
   std::size_t value_offset() const { return offset_; }  ///< where the value begins in the message
 
  private:

@@ -12,7 +12,8 @@ namespace {
 // Members of character classes as Oniguruma understands them; PCRE2's own \s has U+180E, its \w no marks.
 constexpr std::string_view kSpace = "\\x09-\\x0D\\x85\\p{Z}";
 constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
-// Outside of brackets Oniguruma looks Latin-1 up in another table, in which fractions and raised digits are words.
+// Outside of brackets Oniguruma looks Latin-1 up in another table, in which fractions and raised digits are
+// words.
 constexpr std::string_view kBareWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xB2\\xB3\\xB9\\xBC-\\xBE";
 constexpr std::string_view kHex = "0-9a-fA-F";
 
@@ -56,11 +57,16 @@ class Rewriter {
 
   void step() {
     switch (in_[at_]) {
-      case '\\': return escape();
-      case '[': return open_class();
-      case '(': return group();
-      case '{': return interval();
-      default: return copy(1);
+      case '\\':
+        return escape();
+      case '[':
+        return open_class();
+      case '(':
+        return group();
+      case '{':
+        return interval();
+      default:
+        return copy(1);
     }
   }
 
@@ -69,18 +75,28 @@ class Rewriter {
     const char kind = in_[at_ + 1];
     if (std::isalnum(static_cast<unsigned char>(kind)) == 0) return copy(2);
     switch (kind) {
-      case 's': return set(kSpace, false);
-      case 'S': return set(kSpace, true);
-      case 'w': return set(in_class_ ? kWord : kBareWord, false);
-      case 'W': return set(in_class_ ? kWord : kBareWord, true);
-      case 'h': return set(kHex, false);
-      case 'H': return set(kHex, true);
+      case 's':
+        return set(kSpace, false);
+      case 'S':
+        return set(kSpace, true);
+      case 'w':
+        return set(in_class_ ? kWord : kBareWord, false);
+      case 'W':
+        return set(in_class_ ? kWord : kBareWord, true);
+      case 'h':
+        return set(kHex, false);
+      case 'H':
+        return set(kHex, true);
       case 'p':
-      case 'P': return property();
-      case 'u': return code_point();
-      case 'v': return replace(2, "\\x0B");
+      case 'P':
+        return property();
+      case 'u':
+        return code_point();
+      case 'v':
+        return replace(2, "\\x0B");
       case 'b':
-      case 'B': return boundary(kind == 'b');
+      case 'B':
+        return boundary(kind == 'b');
       case 'A':
       case 'z':
       case 'Z':
@@ -93,12 +109,14 @@ class Rewriter {
       case 'r':
       case 'f':
       case 'a':
-      case 'e': return copy(2);
+      case 'e':
+        return copy(2);
       case 'x':
         // \xE2 is a byte in Oniguruma and a character in PCRE2.
         if (!ahead("\\x{") && at_ + 2 < in_.size() && in_[at_ + 2] > '7') refuse(in_.substr(at_, 4));
         return copy(2);
-      default: refuse(in_.substr(at_, 2));
+      default:
+        refuse(in_.substr(at_, 2));
     }
   }
 
@@ -123,9 +141,8 @@ class Rewriter {
 
   void code_point() {
     const std::string_view digits = in_.substr(at_ + 2, 4);
-    const bool hex = digits.size() == 4 && std::all_of(digits.begin(), digits.end(), [](unsigned char c) {
-                       return std::isxdigit(c) != 0;
-                     });
+    const bool hex = digits.size() == 4 && std::all_of(digits.begin(), digits.end(),
+                                                       [](unsigned char c) { return std::isxdigit(c) != 0; });
     if (!hex) refuse("\\u without four hexadecimal digits");
     replace(6, cat("\\x{", digits, "}"));
   }
@@ -188,7 +205,8 @@ class Rewriter {
   void interval() {
     const std::size_t end = in_.find('}', at_);
     const std::string_view body = end == std::string_view::npos ? "" : in_.substr(at_ + 1, end - at_ - 1);
-    const bool is_interval = !body.empty() && body != "," && body.find_first_not_of("0123456789,") == body.npos &&
+    const bool is_interval = !body.empty() && body != "," &&
+                             body.find_first_not_of("0123456789,") == body.npos &&
                              std::count(body.begin(), body.end(), ',') <= 1;
     if (!is_interval) return copy(1);
     const char next = end + 1 < in_.size() ? in_[end + 1] : '\0';

@@ -22,7 +22,8 @@ constexpr std::string_view kNoDummyPrefix("\x1A\x02\x18\x00", 4);
 
 }  // namespace
 
-SentencePieceModel::SentencePieceModel(std::string bytes, const std::string& name) : bytes_(std::move(bytes)) {
+SentencePieceModel::SentencePieceModel(std::string bytes, const std::string& name)
+    : bytes_(std::move(bytes)) {
   try {
     read();
   } catch (const std::invalid_argument& wrong) {
@@ -50,13 +51,15 @@ void SentencePieceModel::read_piece(std::string_view message, std::size_t offset
     }
   }
   if (piece.text.size() > kLongestPiece || !is_valid_utf8(piece.text))
-    throw std::invalid_argument(cat("piece ", pieces_.size(), " is not UTF-8 of at most ", kLongestPiece, " bytes"));
+    throw std::invalid_argument(
+        cat("piece ", pieces_.size(), " is not UTF-8 of at most ", kLongestPiece, " bytes"));
   pieces_.push_back(std::move(piece));
 }
 
 void SentencePieceModel::read_normalizer(std::string_view message) {
   for (ProtoReader field(message); field.next();) {
-    if (field.field() == kCharsMap && field.is_bytes() && !field.bytes().empty()) CharsMap check(field.bytes());
+    if (field.field() == kCharsMap && field.is_bytes() && !field.bytes().empty())
+      CharsMap check(field.bytes());
     if (field.field() == kAddDummyPrefix && field.is_number()) adds_dummy_prefix_ = field.number() != 0;
   }
 }

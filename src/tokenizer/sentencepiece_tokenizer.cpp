@@ -3,6 +3,8 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "lora/base/error.h"
 #include "lora/base/text.h"
@@ -23,44 +25,57 @@ std::unique_ptr<sentencepiece::SentencePieceProcessor> load(const std::string& b
   sentencepiece::SetMinLogLevel(3);  // what it has to say is in the status
   const auto status = processor->LoadFromSerializedProto(bytes);
   if (!status.ok()) {
-    throw Error(ExitCode::file, cat(kFile, ": SentencePiece refuses the model: ", printable(status.message())),
+    throw Error(ExitCode::file,
+                cat(kFile, ": SentencePiece refuses the model: ", printable(status.message())),
                 "the file is damaged or of another kind; get it again");
   }
   return processor;
 }
 
-/// Tokens that are looked for before the library sees a text; special user-defined pieces become control
-/// pieces in `model`.
-std::vector<AddedToken> take_added_tokens(SentencePieceModel& model, const TokenizerConfig& config) {
-  std::vector<AddedToken> added = config.added;
-  const std::vector<std::string> names = config.special_tokens();
-  const auto listed = [&](const std::string& text) {
-    return std::find(names.begin(), names.end(), text) != names.end();
-  };
-  const auto size = static_cast<std::int32_t>(model.pieces().size());
+/// Checks that tokens with the ids of pieces are those pieces, and marks what the configuration calls
+/// special.
+void check_added(const SentencePieceModel& model, const std::unordered_set<std::string>& special,
+                 std::vector<AddedToken>& added) {
   for (AddedToken& token : added) {
-    token.special |= listed(token.content);
-    if (token.id < size && model.pieces()[static_cast<std::size_t>(token.id)].text != token.content) {
-      throw Error(ExitCode::file, cat("tokenizer_config.json: added_tokens_decoder: the token ", token.id, " is \"",
-                                      printable(token.content), "\" there and another one in ", kFile));
+    token.special |= special.count(token.content) > 0;
+    const auto id = static_cast<std::size_t>(token.id);
+    if (id < model.pieces().size() && model.pieces()[id].text != token.content) {
+      throw Error(ExitCode::file, cat("tokenizer_config.json: added_tokens_decoder: the token ", id, " is \"",
+                                      printable(token.content), "\", but in ", kFile, " it is \"",
+                                      printable(model.pieces()[id].text), "\""));
     }
   }
-  for (std::int32_t id = 0; id < size; ++id) {
-    const auto& piece = model.pieces()[static_cast<std::size_t>(id)];
-    const auto known = std::find_if(added.begin(), added.end(), [&](const auto& token) { return token.id == id; });
-    const bool special = piece.type == Type::control || piece.type == Type::unknown || listed(piece.text) ||
-                         (known != added.end() && known->special);
-    if (!special) continue;
-    if (known == added.end()) added.push_back({id, piece.text, false, false, false, false, true});
-    if (piece.type == Type::user_defined) model.make_control(static_cast<std::size_t>(id));
+}
+
+/// Tokens that are looked for before the library sees a text, by rising id: those of the configuration,
+/// control pieces, the unknown piece, and special user-defined pieces, which become control pieces in
+/// `model`.
+std::vector<AddedToken> take_added_tokens(SentencePieceModel& model, const TokenizerConfig& config) {
+  const std::vector<std::string> names = config.special_tokens();
+  const std::unordered_set<std::string> special(names.begin(), names.end());
+  std::vector<AddedToken> added = config.added;
+  check_added(model, special, added);
+  std::unordered_map<std::int32_t, bool> is_special;
+  for (const AddedToken& token : added) is_special[token.id] = token.special;
+  for (std::size_t i = 0; i < model.pieces().size(); ++i) {
+    const auto& piece = model.pieces()[i];
+    const auto id = static_cast<std::int32_t>(i);
+    const auto known = is_special.find(id);
+    const bool guarded = piece.type == Type::control || piece.type == Type::unknown ||
+                         special.count(piece.text) > 0 || (known != is_special.end() && known->second);
+    if (!guarded) continue;
+    if (known == is_special.end()) added.push_back({id, piece.text, false, false, false, false, true});
+    if (piece.type == Type::user_defined) model.make_control(i);
   }
+  std::sort(added.begin(), added.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   return added;
 }
 
 void check_length(std::string_view text) {
   if (text.size() <= kLongestText) return;
-  throw Error(ExitCode::data, cat("a text of ", text.size(), " bytes is longer than ", kLongestText,
-                                  ", the most that SentencePiece is given"),
+  throw Error(ExitCode::data,
+              cat("a text of ", text.size(), " bytes is longer than ", kLongestText,
+                  ", the most that SentencePiece is given"),
               "split the text into several rows");
 }
 
@@ -69,21 +84,22 @@ void check_length(std::string_view text) {
 SentencePieceTokenizer::~SentencePieceTokenizer() = default;
 
 std::unique_ptr<Tokenizer> SentencePieceTokenizer::make(const TokenizerFiles& files) {
-  return std::unique_ptr<Tokenizer>(new SentencePieceTokenizer(files.at(kFile), TokenizerConfig::parse(files)));
+  return std::unique_ptr<Tokenizer>(
+      new SentencePieceTokenizer(files.at(kFile), TokenizerConfig::parse(files)));
 }
 
 SentencePieceTokenizer::SentencePieceTokenizer(std::string bytes, const TokenizerConfig& config)
-    : legacy_(config.legacy) {
+    : legacy_(config.legacy), adds_prefix_(config.add_prefix_space.value_or(true)) {
   SentencePieceModel model(std::move(bytes), kFile);
   std::vector<AddedToken> added = take_added_tokens(model, config);
   first_ = load(model.bytes());
   if (model.adds_dummy_prefix()) inside_ = load(model.bytes_without_dummy_prefix());
   pieces_ = size_ = static_cast<std::int32_t>(first_->GetPieceSize());
-  std::sort(added.begin(), added.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   for (const AddedToken& token : added) {
     if (token.id > size_) {
-      throw Error(ExitCode::file, cat("tokenizer_config.json: added_tokens_decoder: the id ", token.id, " of \"",
-                                      printable(token.content), "\" leaves a hole after ", size_ - 1));
+      throw Error(ExitCode::file,
+                  cat("tokenizer_config.json: added_tokens_decoder: the id ", token.id, " of \"",
+                      printable(token.content), "\" leaves a hole after ", size_ - 1));
     }
     size_ = std::max(size_, token.id + 1);
   }
@@ -91,7 +107,8 @@ SentencePieceTokenizer::SentencePieceTokenizer(std::string bytes, const Tokenize
   special_ids_ = read_special_ids(config);
   const bool bos = config.add_bos.value_or(special_ids_.bos.has_value());
   const bool eos = config.add_eos.value_or(false);
-  post_processor_ = PostProcessor::around(bos ? special_ids_.bos : std::nullopt, eos ? special_ids_.eos : std::nullopt);
+  post_processor_ =
+      PostProcessor::around(bos ? special_ids_.bos : std::nullopt, eos ? special_ids_.eos : std::nullopt);
 }
 
 /// The configuration's where it names a token, the model's otherwise.
@@ -106,7 +123,8 @@ SpecialIds SentencePieceTokenizer::read_special_ids(const TokenizerConfig& confi
 }
 
 const SentencePieceTokenizer::Processor& SentencePieceTokenizer::processor(bool at_start) const {
-  return at_start || legacy_ || !inside_ ? *first_ : *inside_;
+  const bool prefix = adds_prefix_ && (at_start || legacy_);
+  return prefix || !inside_ ? *first_ : *inside_;
 }
 
 TokenIds SentencePieceTokenizer::encode(std::string_view text, SpecialText special) const {

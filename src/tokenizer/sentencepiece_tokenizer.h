@@ -41,7 +41,7 @@ class SentencePieceTokenizer : public Tokenizer {
 
   std::unique_ptr<Processor> first_;   ///< for the beginning of a text
   std::unique_ptr<Processor> inside_;  ///< without dummy prefix; null if the model has none anyway
-  bool legacy_;
+  bool legacy_, adds_prefix_;
   std::optional<AddedTokens> added_;
   PostProcessor post_processor_;
   SpecialIds special_ids_;

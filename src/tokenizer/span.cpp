@@ -7,7 +7,8 @@ namespace {
 
 Spans only_gaps(const Spans& spans) {
   Spans kept;
-  std::copy_if(spans.begin(), spans.end(), std::back_inserter(kept), [](const Span& span) { return !span.match; });
+  std::copy_if(spans.begin(), spans.end(), std::back_inserter(kept),
+               [](const Span& span) { return !span.match; });
   return kept;
 }
 
@@ -47,11 +48,16 @@ Spans join_to_next(const Spans& spans) {
 
 Spans split_spans(const Spans& spans, SplitBehavior behavior) {
   switch (behavior) {
-    case SplitBehavior::removed: return only_gaps(spans);
-    case SplitBehavior::isolated: return spans;
-    case SplitBehavior::contiguous: return join_spans(spans, [](bool a, bool b) { return a == b; });
-    case SplitBehavior::merged_with_previous: return join_spans(spans, [](bool a, bool b) { return !a && b; });
-    case SplitBehavior::merged_with_next: return join_to_next(spans);
+    case SplitBehavior::removed:
+      return only_gaps(spans);
+    case SplitBehavior::isolated:
+      return spans;
+    case SplitBehavior::contiguous:
+      return join_spans(spans, [](bool a, bool b) { return a == b; });
+    case SplitBehavior::merged_with_previous:
+      return join_spans(spans, [](bool a, bool b) { return !a && b; });
+    case SplitBehavior::merged_with_next:
+      return join_to_next(spans);
   }
   return spans;
 }

@@ -41,7 +41,8 @@ std::unique_ptr<TokenModel> make_model(const Component& component, ModelParts pa
     if (row.type == type) return row.make(component, std::move(parts));
     known.push_back(row.type);
   }
-  component.refuse(cat("the type \"", printable(type), "\" is not supported"), cat("supported: ", join(known, ", ")));
+  component.refuse(cat("the type \"", printable(type), "\" is not supported"),
+                   cat("supported: ", join(known, ", ")));
 }
 
 }  // namespace lora

@@ -20,14 +20,14 @@ std::optional<bool> read_flag(const Component& config, std::string_view key) {
   return config.has(key) ? std::optional(config.flag_or(key, false)) : std::nullopt;
 }
 
-std::vector<std::string> read_list(const Component& config, std::string_view key) {
-  std::vector<std::string> tokens;
-  if (!config.has(key) || !config.at(key).is_array()) return tokens;
-  for (const Json& item : config.at(key)) {
+/// Tokens in an array, or in an object that names what each is for.
+void append_tokens(const Component& config, std::string_view key, std::vector<std::string>& tokens) {
+  if (!config.has(key)) return;
+  if (!config.at(key).is_structured()) config.refuse(cat("\"", key, "\" must hold tokens"));
+  for (const auto& [name, item] : config.at(key).items()) {
     tokens.push_back(item.is_object() ? Component(item, cat(kFile, ": ", key)).text("content")
                                       : json_string(item, key, config.origin()));
   }
-  return tokens;
 }
 
 std::vector<AddedToken> read_added(const Component& config) {
@@ -55,7 +55,8 @@ std::optional<std::int32_t> named_id(const std::optional<std::string>& token, co
               "the configuration and the tokenizer do not belong together, or a token was never added");
 }
 
-std::optional<std::int32_t> customary_id(std::initializer_list<std::string_view> names, const AddedTokens& added) {
+std::optional<std::int32_t> customary_id(std::initializer_list<std::string_view> names,
+                                         const AddedTokens& added) {
   for (const std::string_view name : names) {
     const auto id = added.id_of(name);
     if (id && added.find(*id)->special) return id;
@@ -76,12 +77,14 @@ TokenizerConfig TokenizerConfig::parse(const TokenizerFiles& files) {
   made.eos = read_token(config, "eos_token");
   made.pad = read_token(config, "pad_token");
   made.unk = read_token(config, "unk_token");
-  made.other_special = read_list(config, "additional_special_tokens");
+  append_tokens(config, "additional_special_tokens", made.other_special);
+  append_tokens(config, "extra_special_tokens", made.other_special);
   for (const char* key : {"cls_token", "sep_token", "mask_token"}) {
     if (auto token = read_token(config, key)) made.other_special.push_back(std::move(*token));
   }
   made.add_bos = read_flag(config, "add_bos_token");
   made.add_eos = read_flag(config, "add_eos_token");
+  made.add_prefix_space = read_flag(config, "add_prefix_space");
   made.legacy = config.flag_or("legacy", false);
   made.added = read_added(config);
   return made;
@@ -95,7 +98,8 @@ std::vector<std::string> TokenizerConfig::special_tokens() const {
   return tokens;
 }
 
-SpecialIds find_special_ids(const TokenizerConfig& config, const Tokenizer& tokenizer, const AddedTokens& added) {
+SpecialIds find_special_ids(const TokenizerConfig& config, const Tokenizer& tokenizer,
+                            const AddedTokens& added) {
   if (config.present) {
     return {named_id(config.bos, "bos_token", tokenizer), named_id(config.eos, "eos_token", tokenizer),
             named_id(config.pad, "pad_token", tokenizer), named_id(config.unk, "unk_token", tokenizer)};

@@ -13,9 +13,10 @@ namespace lora {
 struct TokenizerConfig {
   bool present = false;
   std::optional<std::string> bos, eos, pad, unk;
-  std::vector<std::string> other_special;  ///< cls, sep, mask, additional ones
+  std::vector<std::string> other_special;  ///< cls, sep, mask, additional and extra ones
   std::optional<bool> add_bos, add_eos;
-  bool legacy = false;            ///< SentencePiece: each text between special tokens is treated as a beginning
+  std::optional<bool> add_prefix_space;  ///< false turns SentencePiece's dummy prefix off
+  bool legacy = false;  ///< SentencePiece: each text between special tokens is treated as a beginning
   std::vector<AddedToken> added;  ///< added_tokens_decoder, by rising id
 
   /// Of "tokenizer_config.json"; without that file nothing is set. File error if malformed.

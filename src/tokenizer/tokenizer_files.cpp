@@ -51,7 +51,8 @@ std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerFiles& files) {
 
 std::string tokenizer_hash(const TokenizerFiles& files) {
   Sha256 hash;
-  for (const auto& [name, content] : files) hash.update(cat(name, '\0', content.size(), '\0')).update(content);
+  for (const auto& [name, content] : files)
+    hash.update(cat(name, '\0', content.size(), '\0')).update(content);
   return hash.hex();
 }
 

@@ -23,11 +23,16 @@ struct SecondByte {
 };
 SecondByte second_byte(unsigned char lead) {
   switch (lead) {
-    case 0xE0: return {0xA0, 0xBF};
-    case 0xED: return {0x80, 0x9F};
-    case 0xF0: return {0x90, 0xBF};
-    case 0xF4: return {0x80, 0x8F};
-    default: return {0x80, 0xBF};
+    case 0xE0:
+      return {0xA0, 0xBF};
+    case 0xED:
+      return {0x80, 0x9F};
+    case 0xF0:
+      return {0x90, 0xBF};
+    case 0xF4:
+      return {0x80, 0x8F};
+    default:
+      return {0x80, 0xBF};
   }
 }
 
@@ -53,7 +58,8 @@ std::size_t well_formed_bytes(std::string_view bytes, std::size_t whole) {
 
 /// Letter-like symbols that are Alphabetic: circled, squared and negative Latin letters.
 bool is_alphabetic_symbol(char32_t c) {
-  return in(c, 0x24B6, 0x24E9) || in(c, 0x1F130, 0x1F149) || in(c, 0x1F150, 0x1F169) || in(c, 0x1F170, 0x1F189);
+  return in(c, 0x24B6, 0x24E9) || in(c, 0x1F130, 0x1F149) || in(c, 0x1F150, 0x1F169) ||
+         in(c, 0x1F170, 0x1F189);
 }
 
 }  // namespace
@@ -119,7 +125,8 @@ std::string replace_invalid_utf8(std::string_view bytes) {
 bool is_white_space(char32_t c) {
   if (c < 0x80) return c == ' ' || in(c, '\t', '\r');
   const auto kind = category(c);
-  return c == 0x85 || kind == UTF8PROC_CATEGORY_ZS || kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP;
+  return c == 0x85 || kind == UTF8PROC_CATEGORY_ZS || kind == UTF8PROC_CATEGORY_ZL ||
+         kind == UTF8PROC_CATEGORY_ZP;
 }
 
 bool is_punctuation(char32_t c) {
@@ -164,9 +171,9 @@ std::string to_normal_form(std::string_view text, NormalForm form) {
   if (is_ascii(text)) return std::string(text);
   const bool compose = form == NormalForm::nfc || form == NormalForm::nfkc;
   const bool compatible = form == NormalForm::nfkc || form == NormalForm::nfkd;
-  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE |
-                                                      (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
-                                                      (compatible ? UTF8PROC_COMPAT : 0));
+  const auto options =
+      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
+                                     (compatible ? UTF8PROC_COMPAT : 0));
   utf8proc_uint8_t* bytes = nullptr;
   const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
                                    static_cast<utf8proc_ssize_t>(text.size()), &bytes, options);

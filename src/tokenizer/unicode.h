@@ -23,7 +23,7 @@ bool is_punctuation(char32_t c);      ///< category P
 bool is_number(char32_t c);           ///< category N
 bool is_combining_mark(char32_t c);   ///< category M
 bool is_nonspacing_mark(char32_t c);  ///< category Mn
-bool is_control_like(char32_t c);     ///< categories Cc, Cf, and the ends of the private-use areas
+bool is_control_like(char32_t c);     ///< categories Cc, Cf and Co
 bool is_word_char(char32_t c);        ///< \w of UTS 18: Alphabetic, M, Nd, Pc, Join_Control
 
 /// Appends the full lower-case mapping of `c`, without context.

@@ -37,7 +37,8 @@ class Unigram : public TokenModel {
         unknown_score_(*std::min_element(scores_.begin(), scores_.end()) - kUnknownPenalty) {
     if (component.has("unk_id")) {
       const std::int64_t id = component.integer_or("unk_id", 0);
-      if (id < 0 || id >= vocabulary().size()) component.refuse(cat("the unk_id ", id, " is not in the vocabulary"));
+      if (id < 0 || id >= vocabulary().size())
+        component.refuse(cat("the unk_id ", id, " is not in the vocabulary"));
       unknown_ = static_cast<std::int32_t>(id);
     }
     if (component.flag_or("byte_fallback", false)) byte_ids_ = ByteIds(vocabulary());
@@ -86,7 +87,8 @@ class Unigram : public TokenModel {
         offer(begin + length, id, scores_[static_cast<std::size_t>(id)]);
         has_char |= begin + length == after_char;
       });
-      if (!has_char) offer(after_char, unknown_or_fail(word.substr(begin, after_char - begin)), unknown_score_);
+      if (!has_char)
+        offer(after_char, unknown_or_fail(word.substr(begin, after_char - begin)), unknown_score_);
       begin = after_char;
     }
     return best;
@@ -94,7 +96,8 @@ class Unigram : public TokenModel {
 
   std::int32_t unknown_or_fail(std::string_view text) const {
     if (unknown_) return *unknown_;
-    throw Error(ExitCode::data, cat("the tokenizer has no piece for \"", printable(text), "\" and no unknown token"));
+    throw Error(ExitCode::data,
+                cat("the tokenizer has no piece for \"", printable(text), "\" and no unknown token"));
   }
 
   void append_piece(std::string_view piece, SpecialText mode, TokenIds& ids) const {

@@ -20,16 +20,16 @@ Numbered read_object(const Component& model, const Json& vocab) {
     const std::int64_t id = json_int(value, token, model.origin());
     const auto slot = static_cast<std::size_t>(id);
     if (id < 0 || slot >= 2 * vocab.size()) {
-      model.refuse(cat("the vocabulary gives \"", printable(token), "\" the id ", id, ", which does not fit its ",
-                       vocab.size(), " tokens"));
+      model.refuse(cat("the vocabulary gives \"", printable(token), "\" the id ", id,
+                       ", which does not fit its ", vocab.size(), " tokens"));
     }
     if (slot >= read.tokens.size()) {
       read.tokens.resize(slot + 1);
       read.known.resize(slot + 1);
     }
     if (read.known[slot]) {
-      model.refuse(cat("the vocabulary gives the id ", id, " to \"", printable(read.tokens[slot]), "\" and to \"",
-                       printable(token), "\""));
+      model.refuse(cat("the vocabulary gives the id ", id, " to \"", printable(read.tokens[slot]),
+                       "\" and to \"", printable(token), "\""));
     }
     read.known[slot] = true;
     read.tokens[slot] = token;
@@ -70,7 +70,8 @@ Vocabulary Vocabulary::parse(const Component& model) {
 }
 
 void throw_unknown_id(std::int32_t id, std::int32_t size) {
-  throw Error(ExitCode::mismatch, cat("there is no token ", id, ": the tokenizer has the ids 0 to ", size - 1),
+  throw Error(ExitCode::mismatch,
+              cat("there is no token ", id, ": the tokenizer has the ids 0 to ", size - 1),
               "ids and tokenizer do not belong together");
 }
 

@@ -11,8 +11,8 @@ namespace lora {
 
 class Component;
 
-/// Tokens of a model and their ids. Trainers leave holes between ids and list tokens twice, so both may be; of
-/// the ids of one token the last counts.
+/// Tokens of a model and their ids. Trainers leave holes between ids and list tokens twice, so both may be;
+/// of the ids of one token the last counts.
 class Vocabulary {
  public:
   Vocabulary() = default;
@@ -27,7 +27,9 @@ class Vocabulary {
   std::int32_t size() const { return static_cast<std::int32_t>(tokens_.size()); }
   /// How many ids have a token.
   std::int32_t count() const { return count_; }
-  bool contains(std::int32_t id) const { return id >= 0 && id < size() && known_[static_cast<std::size_t>(id)]; }
+  bool contains(std::int32_t id) const {
+    return id >= 0 && id < size() && known_[static_cast<std::size_t>(id)];
+  }
   std::optional<std::int32_t> id_of(std::string_view token) const {
     const auto found = ids_.find(token);
     return found == ids_.end() ? std::nullopt : std::optional(found->second);

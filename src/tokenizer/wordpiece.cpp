@@ -7,8 +7,8 @@
 namespace lora {
 namespace {
 
-/// WordPiece (Schuster and Nakajima 2012, as in BERT): from left to right the longest piece in the vocabulary;
-/// a word that cannot be covered so is unknown as a whole.
+/// WordPiece (Schuster and Nakajima 2012, as in BERT): from left to right the longest piece in the
+/// vocabulary; a word that cannot be covered so is unknown as a whole.
 class WordPiece : public TokenModel {
  public:
   WordPiece(const Component& component, ModelParts parts)
@@ -26,7 +26,8 @@ class WordPiece : public TokenModel {
 
   void tokenize(std::string_view word, SpecialText mode, TokenIds& ids) const override {
     const std::size_t before = ids.size();
-    if (static_cast<std::int64_t>(count_chars(word)) <= longest_word_ && append_pieces(word, mode, ids)) return;
+    if (static_cast<std::int64_t>(count_chars(word)) <= longest_word_ && append_pieces(word, mode, ids))
+      return;
     ids.resize(before);
     ids.push_back(unknown_);
   }
@@ -42,7 +43,8 @@ class WordPiece : public TokenModel {
   }
 
   /// Where the longest known piece at `begin` ends; `begin` if no piece is known.
-  std::size_t append_longest(std::string_view word, std::size_t begin, SpecialText mode, TokenIds& ids) const {
+  std::size_t append_longest(std::string_view word, std::size_t begin, SpecialText mode,
+                             TokenIds& ids) const {
     const std::string_view prefix = begin > 0 ? std::string_view(prefix_) : "";
     std::size_t end = word.size();
     if (end - begin > longest_piece_) end = char_begin(word, begin + longest_piece_ + 1);
@@ -74,7 +76,8 @@ class WordLevel : public TokenModel {
   void tokenize(std::string_view word, SpecialText mode, TokenIds& ids) const override {
     const auto id = find(word, mode);
     if (!id && !unknown_) {
-      throw Error(ExitCode::data, cat("the word \"", printable(word), "\" is not in the vocabulary, and the "
+      throw Error(ExitCode::data, cat("the word \"", printable(word),
+                                      "\" is not in the vocabulary, and the "
                                       "tokenizer has no unknown token"));
     }
     ids.push_back(id ? *id : *unknown_);

@@ -36,7 +36,8 @@ Json with_special(const lora::Tokenizer& tokenizer, const Json& texts) {
   return {{"ids", pair.ids}, {"types", pair.types}};
 }
 
-Json chat_ids(const lora::Tokenizer& tokenizer, const std::string& chat_file, const Json& chat, bool for_generation) {
+Json chat_ids(const lora::Tokenizer& tokenizer, const std::string& chat_file, const Json& chat,
+              bool for_generation) {
   std::vector<lora::ChatMessage> messages;
   for (const Json& message : chat)
     messages.push_back({message.at("role").get<std::string>(), message.at("content").get<std::string>()});
@@ -51,7 +52,8 @@ void run(const std::string& path, const std::string& mode, const std::string& ch
   const std::map<std::string, Answer> modes{
       {"plain", encoder(made, SpecialText::plain)},
       {"parse", encoder(made, SpecialText::parse)},
-      {"inside", [&](const Json& text) -> Json { return made.encode_inside(text.get_ref<const std::string&>()); }},
+      {"inside",
+       [&](const Json& text) -> Json { return made.encode_inside(text.get_ref<const std::string&>()); }},
       {"special", [&](const Json& texts) { return with_special(made, texts); }},
       {"decode", [&](const Json& ids) -> Json { return made.decode(ids.get<TokenIds>(), true); }},
       {"decode_all", [&](const Json& ids) -> Json { return made.decode(ids.get<TokenIds>(), false); }},

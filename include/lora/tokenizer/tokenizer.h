@@ -43,12 +43,14 @@ class Tokenizer {
   /// Ids of `text` alone, without bos, eos, [CLS] or [SEP].
   virtual TokenIds encode(std::string_view text, SpecialText special = SpecialText::plain) const = 0;
 
-  /// Ids of `text` as it stands behind other text: `encode` in plain mode without what a tokenizer puts at the
-  /// beginning of a text only (the space of Metaspace "first" and of SentencePiece).
+  /// Ids of `text` as it stands behind other text: `encode` in plain mode without what a tokenizer puts at
+  /// the beginning of a text only (the space of Metaspace "first" and of SentencePiece).
   virtual TokenIds encode_inside(std::string_view text) const { return encode(text); }
 
   /// Cuts `text` at the special tokens that it spells.
-  virtual std::vector<SpecialPart> split_special(std::string_view text) const { return {{std::string(text), {}}}; }
+  virtual std::vector<SpecialPart> split_special(std::string_view text) const {
+    return {{std::string(text), {}}};
+  }
 
   /// Adds what the tokenizer puts around a sequence or a pair (bos; [CLS] a [SEP] b [SEP]).
   virtual TokenPair with_special(const TokenIds& first, const TokenIds* second = nullptr) const = 0;

@@ -57,8 +57,8 @@ inline std::string spm_model(const std::vector<SpmPiece>& pieces, const SpmOptio
 
 /// <unk> 0, <s> 1, </s> 2, ▁ 3, ▁hi 4, h 5, i 6, <mark> 7 (user-defined), < 8, > 9, s 10, mark 11, / 12
 inline std::vector<SpmPiece> spm_pieces() {
-  return {{"<unk>", 0, 2}, {"<s>", 0, 3}, {"</s>", 0, 3}, {"▁", -3}, {"▁hi", -1},   {"h", -4}, {"i", -4},
-          {"<mark>", 0, 4}, {"<", -4},    {">", -4},      {"s", -4}, {"mark", -2}, {"/", -4}};
+  return {{"<unk>", 0, 2},  {"<s>", 0, 3}, {"</s>", 0, 3}, {"▁", -3}, {"▁hi", -1},  {"h", -4}, {"i", -4},
+          {"<mark>", 0, 4}, {"<", -4},     {">", -4},      {"s", -4}, {"mark", -2}, {"/", -4}};
 }
 
 }  // namespace lora::test

@@ -95,7 +95,8 @@ TEST_CASE("added tokens: only the first fragment is at the start") {
 }
 
 TEST_CASE("added tokens: ids come from the vocabulary, then from the order of the list") {
-  const auto tokens = listed(R"({"id": 1, "content": "b", "special": true}, {"id": 2, "content": "x"}, {"content": "y"})");
+  const auto tokens =
+      listed(R"({"id": 1, "content": "b", "special": true}, {"id": 2, "content": "x"}, {"content": "y"})");
   REQUIRE(tokens.size() == 3);
   CHECK((tokens[0].id == 1 && tokens[1].id == 2 && tokens[2].id == 3));
   CHECK((tokens[0].special && !tokens[0].normalized));
@@ -103,11 +104,16 @@ TEST_CASE("added tokens: ids come from the vocabulary, then from the order of th
 }
 
 TEST_CASE("added tokens: ids that do not fit, repeated and empty tokens are refused with their place") {
-  require_error([] { listed(R"({"id": 0, "content": "b"})"); }, ExitCode::file, {"added_tokens[0]", "id 0", "gives it 1"});
-  require_error([] { listed(R"({"id": 7, "content": "x"})"); }, ExitCode::file, {"added_tokens[0]", "id 7", "is 2"});
+  require_error([] { listed(R"({"id": 0, "content": "b"})"); }, ExitCode::file,
+                {"added_tokens[0]", "id 0", "gives it 1"});
+  require_error([] { listed(R"({"id": 7, "content": "x"})"); }, ExitCode::file,
+                {"added_tokens[0]", "id 7", "is 2"});
   require_error([] { listed(R"({"id": -1, "content": "x"})"); }, ExitCode::file, {"-1"});
-  require_error([] { listed(R"({"id": 2, "content": "x"}, {"id": 2, "content": "x"})"); }, ExitCode::file, {});
-  require_error([] { listed(R"({"id": 0, "content": "a"}, {"id": 0, "content": "a"})"); }, ExitCode::file, {"twice"});
+  require_error([] { listed(R"({"id": 2, "content": "x"}, {"id": 2, "content": "x"})"); }, ExitCode::file,
+                {});
+  require_error([] { listed(R"({"id": 0, "content": "a"}, {"id": 0, "content": "a"})"); }, ExitCode::file,
+                {"twice"});
   require_error([] { listed(R"({"id": 2, "content": ""})"); }, ExitCode::file, {"empty"});
-  require_error([] { listed(R"({"id": 2, "content": "x"})", R"({"a": 0, "b": 2})"); }, ExitCode::file, {"\"b\""});
+  require_error([] { listed(R"({"id": 2, "content": "x"})", R"({"a": 0, "b": 2})"); }, ExitCode::file,
+                {"\"b\""});
 }

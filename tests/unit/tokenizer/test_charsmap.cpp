@@ -52,7 +52,8 @@ TEST_CASE("charsmap: damaged tables are refused before anything is looked up") {
   CHECK_THROWS_AS(CharsMap(good.substr(0, 100)), std::invalid_argument);
   CHECK_THROWS_AS(CharsMap(good.substr(0, good.size() - kReplacements.size())), std::invalid_argument);
   CHECK_THROWS_AS(CharsMap(good + "no end"), std::invalid_argument);
-  CHECK_THROWS_AS(CharsMap(packed(trie({{'A', 6}}), kReplacements)), std::invalid_argument);  // value too large
+  CHECK_THROWS_AS(CharsMap(packed(trie({{'A', 6}}), kReplacements)),
+                  std::invalid_argument);  // value too large
   auto outside = trie({{'A', 0}});
   outside[0] = 4096U << 10;
   CHECK_THROWS_AS(CharsMap(packed(outside, kReplacements)), std::invalid_argument);

@@ -1,5 +1,4 @@
 #include "lora/tokenizer/chat.h"
-
 #include "support/catch.h"
 #include "support/errors.h"
 #include "tiny_tokenizers.h"
@@ -69,17 +68,20 @@ TEST_CASE("chat: white space around contents is stripped where the template does
 }
 
 TEST_CASE("chat: system messages: a role, a default, or words before the first user's") {
-  const std::string roles = R"("roles": {"system": {"prefix": "", "suffix": ":"}, "user": {"prefix": "<user>", "suffix": ""}})";
+  const std::string roles =
+      R"("roles": {"system": {"prefix": "", "suffix": ":"}, "user": {"prefix": "<user>", "suffix": ""}})";
   const ChatTemplate with_default = pieces(R"({"default_system": "you", )" + roles + "}");
   CHECK(encoded(with_default, {{"user", "hi"}}).ids == TokenIds{7, 8, 3, 5});
   CHECK(encoded(with_default, {{"system", "there"}, {"user", "hi"}}).ids == TokenIds{6, 8, 3, 5});
-  const ChatTemplate merged = pieces(R"({"system_in_first_user": true, "roles": {"user": {"prefix": "<user>", "suffix": ""}}})");
+  const ChatTemplate merged =
+      pieces(R"({"system_in_first_user": true, "roles": {"user": {"prefix": "<user>", "suffix": ""}}})");
   CHECK(encoded(merged, {{"system", "you"}, {"user", "hi"}}).ids == TokenIds{3, 7, 5});
   require_error([&] { encoded(merged, {{"system", "you"}}); }, ExitCode::data, {"system"});
   const ChatTemplate trimmed = pieces(R"({"system_in_first_user": true, "roles": {
     "user": {"prefix": "b", "suffix": "", "trim": true}}})");
   CHECK(encoded(trimmed, {{"system", "ot"}, {"user", " hi "}}).ids == TokenIds{14, 5});
-  CHECK(encoded(trimmed, {{"system", " ot"}, {"user", " hi "}}).ids == TokenIds{0, 0, 5});  // "b ot": kept as it is
+  CHECK(encoded(trimmed, {{"system", " ot"}, {"user", " hi "}}).ids ==
+        TokenIds{0, 0, 5});  // "b ot": kept as it is
 }
 
 TEST_CASE("chat: an unknown role and an empty chat are data errors") {

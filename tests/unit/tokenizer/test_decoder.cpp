@@ -20,11 +20,13 @@ std::string decoded(const std::string& json, Tokens tokens) {
 
 TEST_CASE("decoders: bytes, word pieces, spaces, suffixes") {
   CHECK(decoded(R"({"type": "ByteLevel"})", {"hi", "ĠÃ©", "æĹ"}) == "hi é\uFFFD");
-  CHECK(decoded(R"({"type": "WordPiece", "prefix": "##", "cleanup": true})", {"do", "n", "##'t", "stop", "."}) ==
-        "do n't stop.");
+  CHECK(decoded(R"({"type": "WordPiece", "prefix": "##", "cleanup": true})",
+                {"do", "n", "##'t", "stop", "."}) == "do n't stop.");
   CHECK(decoded(R"({"type": "WordPiece", "prefix": "##", "cleanup": false})", {"a", "##b", "."}) == "ab .");
-  CHECK(decoded(R"({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"})", {"▁a", "▁b"}) == "a b");
-  CHECK(decoded(R"({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never"})", {"▁a", "b"}) == " ab");
+  CHECK(decoded(R"({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"})", {"▁a", "▁b"}) ==
+        "a b");
+  CHECK(decoded(R"({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never"})", {"▁a", "b"}) ==
+        " ab");
   CHECK(decoded(R"({"type": "BPEDecoder", "suffix": "</w>"})", {"a</w>", "b", "c</w>"}) == "a bc");
   CHECK(decoded(R"({"type": "Replace", "pattern": {"String": "▁"}, "content": " "})", {"▁a▁"}) == " a ");
   CHECK(decoded(R"({"type": "Strip", "content": " ", "start": 1, "stop": 2})", {"  a   "}) == " a ");

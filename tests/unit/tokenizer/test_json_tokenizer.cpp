@@ -55,7 +55,8 @@ TEST_CASE("tokenizer.json: tokens, ids and names") {
   CHECK(tokenizer->token_of(2) == "</s>");
   CHECK(tokenizer->kind() == "WordLevel");
   require_error([&] { tokenizer->token_of(15); }, ExitCode::mismatch, {"15", "0 to 14"});
-  CHECK(made(changed(R"({"type": "BertPreTokenizer"})", R"({"type": "ByteLevel"})"))->kind() == "byte-level WordLevel");
+  CHECK(made(changed(R"({"type": "BertPreTokenizer"})", R"({"type": "ByteLevel"})"))->kind() ==
+        "byte-level WordLevel");
 }
 
 TEST_CASE("tokenizer.json: special ids by the configuration, or by customary names without one") {
@@ -83,10 +84,11 @@ TEST_CASE("tokenizer.json: malformed UTF-8 is read as U+FFFD") {
 }
 
 TEST_CASE("tokenizer.json: inside of a text nothing is put before it") {
-  const auto tokenizer = made(changed(R"({"type": "BertPreTokenizer"})",
-                                      R"({"type": "Metaspace", "replacement": "h", "prepend_scheme": "first"})"));
-  CHECK(tokenizer->encode("i") == TokenIds{5});          // "hi"
-  CHECK(tokenizer->encode_inside("i") == TokenIds{0});   // "i"
+  const auto tokenizer =
+      made(changed(R"({"type": "BertPreTokenizer"})",
+                   R"({"type": "Metaspace", "replacement": "h", "prepend_scheme": "first"})"));
+  CHECK(tokenizer->encode("i") == TokenIds{5});         // "hi"
+  CHECK(tokenizer->encode_inside("i") == TokenIds{0});  // "i"
   CHECK(tokenizer->encode("<bot>i", SpecialText::parse) == TokenIds{4, 0});
 }
 
@@ -110,17 +112,22 @@ TEST_CASE("tokenizer.json: what is wrong in a file is named") {
   require_error([] { made("[]"); }, ExitCode::file, {"tokenizer.json"});
   require_error([] { made("{"); }, ExitCode::file, {"tokenizer.json"});
   require_error([] { made(changed("\"1.0\"", "\"2.0\"")); }, ExitCode::file, {"version"});
-  require_error([] { made(changed("BertPreTokenizer", "Odd")); }, ExitCode::file, {"pre_tokenizer", "\"Odd\""});
-  require_error([] { made(changed("TemplateProcessing", "Odd")); }, ExitCode::file, {"post_processor", "\"Odd\""});
+  require_error([] { made(changed("BertPreTokenizer", "Odd")); }, ExitCode::file,
+                {"pre_tokenizer", "\"Odd\""});
+  require_error([] { made(changed("TemplateProcessing", "Odd")); }, ExitCode::file,
+                {"post_processor", "\"Odd\""});
+  require_error([] { made(changed("[1]", "[15]")); }, ExitCode::file, {"post_processor", "id 15"});
   require_error([] { made(changed("WordLevel", "Odd")); }, ExitCode::file, {"model", "\"Odd\""});
-  require_error([] { made(changed("\"normalizer\": null", "\"normalizer\": {\"type\": \"Odd\"}")); }, ExitCode::file,
-                {"normalizer", "\"Odd\""});
-  require_error([] { made(changed("\"decoder\": null", "\"decoder\": {\"type\": \"Odd\"}")); }, ExitCode::file,
-                {"decoder", "\"Odd\""});
-  require_error([] { made(changed("\"decoder\": null", "\"decoder\": " + std::string(100, '['))); }, ExitCode::file);
+  require_error([] { made(changed("\"normalizer\": null", "\"normalizer\": {\"type\": \"Odd\"}")); },
+                ExitCode::file, {"normalizer", "\"Odd\""});
+  require_error([] { made(changed("\"decoder\": null", "\"decoder\": {\"type\": \"Odd\"}")); },
+                ExitCode::file, {"decoder", "\"Odd\""});
+  require_error([] { made(changed("\"decoder\": null", "\"decoder\": " + std::string(100, '['))); },
+                ExitCode::file);
 }
 
-TEST_CASE("tokenizer.json: a file cut off anywhere is refused, a changed byte gives a refusal or a tokenizer") {
+TEST_CASE(
+    "tokenizer.json: a file cut off anywhere is refused, a changed byte gives a refusal or a tokenizer") {
   const std::string good = word_tokenizer_json();
   for (std::size_t size = 0; size + 3 < good.size(); ++size)
     require_error([&] { made(good.substr(0, size)); }, ExitCode::file);

@@ -54,7 +54,8 @@ TEST_CASE("BPE: merges may be pairs, and then contain spaces") {
 }
 
 TEST_CASE("BPE: unknown characters, fused or each for itself, or left out without an unknown token") {
-  CHECK(ids_of(bpe(kAbc, "", R"(, "unk_token": "<unk>", "fuse_unk": false)"), "xyax") == TokenIds{6, 6, 0, 6});
+  CHECK(ids_of(bpe(kAbc, "", R"(, "unk_token": "<unk>", "fuse_unk": false)"), "xyax") ==
+        TokenIds{6, 6, 0, 6});
   CHECK(ids_of(bpe(kAbc, "", R"(, "unk_token": "<unk>", "fuse_unk": true)"), "xyax") == TokenIds{6, 0, 6});
   CHECK(ids_of(bpe(kAbc, ""), "xyax") == TokenIds{0});
 }
@@ -67,9 +68,11 @@ TEST_CASE("BPE: byte fallback spells a character only if all of its bytes have t
 }
 
 TEST_CASE("BPE: prefixes of continuing and suffixes of last characters") {
-  const std::string prefixed = bpe(R"("a": 0, "##b": 1, "ab": 2)", R"("a ##b")", R"(, "continuing_subword_prefix": "##")");
+  const std::string prefixed =
+      bpe(R"("a": 0, "##b": 1, "ab": 2)", R"("a ##b")", R"(, "continuing_subword_prefix": "##")");
   CHECK(ids_of(prefixed, "abb") == TokenIds{2, 1});
-  const std::string suffixed = bpe(R"("a": 0, "a</w>": 1, "aa</w>": 2)", R"("a a</w>")", R"(, "end_of_word_suffix": "</w>")");
+  const std::string suffixed =
+      bpe(R"("a": 0, "a</w>": 1, "aa</w>": 2)", R"("a a</w>")", R"(, "end_of_word_suffix": "</w>")");
   CHECK(ids_of(suffixed, "aaa") == TokenIds{0, 2});
 }
 
@@ -88,20 +91,27 @@ TEST_CASE("models: in plain mode no path leads to a special token") {
   const auto merged = model(bpe(kAbc, R"("b c", "a bc")", R"(, "ignore_merges": true)"), special);
   CHECK(ids_of(*merged, "abc", SpecialText::parse) == TokenIds{5});
   CHECK(ids_of(*merged, "abc", SpecialText::plain) == TokenIds{0, 4});
-  const auto pieces = model(R"({"type": "WordPiece", "unk_token": "u", "vocab": {"u": 0, "[S]": 1, "[": 2, "##S]": 3}})", set_of({1}));
+  const auto pieces =
+      model(R"({"type": "WordPiece", "unk_token": "u", "vocab": {"u": 0, "[S]": 1, "[": 2, "##S]": 3}})",
+            set_of({1}));
   CHECK(ids_of(*pieces, "[S]", SpecialText::parse) == TokenIds{1});
   CHECK(ids_of(*pieces, "[S]", SpecialText::plain) == TokenIds{2, 3});
-  const auto unigram = model(R"({"type": "Unigram", "unk_id": 0, "vocab": [["u", 0], ["<s>", 0], ["<", -5], ["s>", -5]]})", set_of({1}));
+  const auto unigram =
+      model(R"({"type": "Unigram", "unk_id": 0, "vocab": [["u", 0], ["<s>", 0], ["<", -5], ["s>", -5]]})",
+            set_of({1}));
   CHECK(ids_of(*unigram, "<s>", SpecialText::parse) == TokenIds{1});
   CHECK(ids_of(*unigram, "<s>", SpecialText::plain) == TokenIds{2, 3});
-  const auto words = model(R"({"type": "WordLevel", "unk_token": "u", "vocab": {"u": 0, "</s>": 1}})", set_of({1}));
+  const auto words =
+      model(R"({"type": "WordLevel", "unk_token": "u", "vocab": {"u": 0, "</s>": 1}})", set_of({1}));
   CHECK(ids_of(*words, "</s>", SpecialText::parse) == TokenIds{1});
   CHECK(ids_of(*words, "</s>", SpecialText::plain) == TokenIds{0});
 }
 
 TEST_CASE("WordPiece: the longest piece first; a word without pieces is unknown as a whole") {
   const std::string vocab = R"("[UNK]": 0, "un": 1, "##aff": 2, "##able": 3, "##a": 4, "u": 5, "日": 6)";
-  const std::string json = R"({"type": "WordPiece", "unk_token": "[UNK]", "max_input_chars_per_word": 9, "vocab": {)" + vocab + "}}";
+  const std::string json =
+      R"({"type": "WordPiece", "unk_token": "[UNK]", "max_input_chars_per_word": 9, "vocab": {)" + vocab +
+      "}}";
   CHECK(ids_of(json, "unaffable") == TokenIds{1, 2, 3});
   CHECK(ids_of(json, "ua") == TokenIds{5, 4});
   CHECK(ids_of(json, "unx") == TokenIds{0});
@@ -110,7 +120,8 @@ TEST_CASE("WordPiece: the longest piece first; a word without pieces is unknown 
 }
 
 TEST_CASE("Unigram: the division with the greatest sum of scores") {
-  const std::string json = R"({"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["a", -1], ["b", -1], ["ab", -3],
+  const std::string json =
+      R"({"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["a", -1], ["b", -1], ["ab", -3],
                                ["abc", -2.5], ["c", -1], ["cd", -1.5], ["d", -1]]})";
   CHECK(ids_of(json, "ab") == TokenIds{1, 2});       // -2 beats -3
   CHECK(ids_of(json, "abc") == TokenIds{4});         // -2.5 beats -3
@@ -126,8 +137,10 @@ TEST_CASE("Unigram: byte fallback spells unknown characters") {
 }
 
 TEST_CASE("Unigram and WordLevel: without an unknown token an unknown text is a data error") {
-  require_error([] { ids_of(R"({"type": "Unigram", "vocab": [["a", -1]]})", "b"); }, ExitCode::data, {"\"b\""});
-  require_error([] { ids_of(R"({"type": "WordLevel", "vocab": {"a": 0}})", "b"); }, ExitCode::data, {"\"b\""});
+  require_error([] { ids_of(R"({"type": "Unigram", "vocab": [["a", -1]]})", "b"); }, ExitCode::data,
+                {"\"b\""});
+  require_error([] { ids_of(R"({"type": "WordLevel", "vocab": {"a": 0}})", "b"); }, ExitCode::data,
+                {"\"b\""});
 }
 
 TEST_CASE("models: files from before there were types are recognised by their keys") {

@@ -36,21 +36,26 @@ TEST_CASE("normalizer: the simple kinds") {
 
 TEST_CASE("normalizer: Replace takes texts and expressions, and the replacement as it is") {
   CHECK(text_of(R"({"type": "Replace", "pattern": {"String": "aa"}, "content": "b"})", "aaaac") == "bbc");
-  CHECK(text_of(R"({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "$1"})", "a   b c") == "a$1b c");
+  CHECK(text_of(R"({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "$1"})", "a   b c") ==
+        "a$1b c");
   CHECK(text_of(R"({"type": "Replace", "pattern": {"String": ""}, "content": "b"})", "ac") == "ac");
 }
 
 TEST_CASE("normalizer: a sequence applies its parts in order") {
-  CHECK(text_of(R"({"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "StripAccents"}]})", "é") == "e");
+  CHECK(text_of(R"({"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "StripAccents"}]})", "é") ==
+        "e");
 }
 
 TEST_CASE("normalizer: BERT cleans, spaces ideographs, strips accents and lowers") {
-  const std::string all = R"("clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true)";
+  const std::string all =
+      R"("clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true)";
   CHECK(bert(all, "Héllo\t日本\u200B!\x01") == "hello  日  本 !");
-  const std::string cased = R"("clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": false)";
+  const std::string cased =
+      R"("clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": false)";
   CHECK(bert(cased, "Hé\u00A0x") == "Hé x");
-  CHECK(bert(R"("clean_text": false, "handle_chinese_chars": false, "strip_accents": true, "lowercase": false)", "É\t日") ==
-        "E\t日");
+  CHECK(
+      bert(R"("clean_text": false, "handle_chinese_chars": false, "strip_accents": true, "lowercase": false)",
+           "É\t日") == "E\t日");
 }
 
 TEST_CASE("normalizer: a fragment that loses its first character is not at the start any more") {
@@ -58,15 +63,19 @@ TEST_CASE("normalizer: a fragment that loses its first character is not at the s
   CHECK_FALSE(normalized(R"({"type": "Strip"})", " a").at_start);
   CHECK_FALSE(normalized(R"({"type": "StripAccents"})", "\u0301a").at_start);
   CHECK(normalized(R"({"type": "Replace", "pattern": {"String": "a"}, "content": "bb"})", "ac").at_start);
-  CHECK_FALSE(normalized(R"({"type": "Replace", "pattern": {"String": "aa"}, "content": "b"})", "aac").at_start);
+  CHECK_FALSE(
+      normalized(R"({"type": "Replace", "pattern": {"String": "aa"}, "content": "b"})", "aac").at_start);
 }
 
 TEST_CASE("normalizer: other types and malformed ones are refused with their place") {
-  require_error([] { text_of(R"({"type": "Nmt"})", ""); }, ExitCode::file, {"tokenizer.json", "\"Nmt\"", "not supported"});
-  require_error([] { text_of(R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "X"}]})", ""); },
-                ExitCode::file, {"normalizers[1]", "\"X\""});
-  require_error([] { text_of(R"({"type": "Replace", "pattern": {}, "content": ""})", ""); }, ExitCode::file, {"pattern"});
+  require_error([] { text_of(R"({"type": "Nmt"})", ""); }, ExitCode::file,
+                {"tokenizer.json", "\"Nmt\"", "not supported"});
+  require_error(
+      [] { text_of(R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "X"}]})", ""); },
+      ExitCode::file, {"normalizers[1]", "\"X\""});
+  require_error([] { text_of(R"({"type": "Replace", "pattern": {}, "content": ""})", ""); }, ExitCode::file,
+                {"pattern"});
   require_error([] { text_of(R"({"type": "Prepend"})", ""); }, ExitCode::file, {"prepend"});
-  require_error([] { text_of(R"({"type": "Precompiled", "precompiled_charsmap": "AAAA"})", ""); }, ExitCode::file,
-                {"precompiled_charsmap"});
+  require_error([] { text_of(R"({"type": "Precompiled", "precompiled_charsmap": "AAAA"})", ""); },
+                ExitCode::file, {"precompiled_charsmap"});
 }

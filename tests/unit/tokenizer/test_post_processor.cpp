@@ -41,8 +41,8 @@ TEST_CASE("post-processors: the kinds of BERT, RoBERTa and GPT-2, and none") {
 
 TEST_CASE("post-processors: a template puts sequences and tokens anywhere") {
   check(processor(kTemplate), {1, 2, 10, 11}, {20, 1, 2, 10, 11}, {1, 0, 0, 0, 0});
-  check(processor(R"({"type": "Sequence", "processors": [{"type": "ByteLevel"}, )" + kTemplate + "]}"), {1, 2, 10, 11},
-        {20, 1, 2, 10, 11}, {1, 0, 0, 0, 0});
+  check(processor(R"({"type": "Sequence", "processors": [{"type": "ByteLevel"}, )" + kTemplate + "]}"),
+        {1, 2, 10, 11}, {20, 1, 2, 10, 11}, {1, 0, 0, 0, 0});
 }
 
 TEST_CASE("post-processors: bos and eos of a SentencePiece model") {
@@ -52,13 +52,17 @@ TEST_CASE("post-processors: bos and eos of a SentencePiece model") {
 
 TEST_CASE("post-processors: other types and impossible templates are refused") {
   require_error([] { processor(R"({"type": "Odd"})"); }, ExitCode::file, {"\"Odd\""});
-  require_error([] { processor(R"({"type": "Sequence", "processors": [)" + kTemplate + "," + kTemplate + "]}"); },
-                ExitCode::file, {"processors[1]"});
-  require_error([] { processor(R"({"type": "BertProcessing", "sep": ["s", -2], "cls": ["c", 1]})"); }, ExitCode::file, {"-2"});
-  const std::string unknown = R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x", "type_id": 0}}],
+  require_error(
+      [] { processor(R"({"type": "Sequence", "processors": [)" + kTemplate + "," + kTemplate + "]}"); },
+      ExitCode::file, {"processors[1]"});
+  require_error([] { processor(R"({"type": "BertProcessing", "sep": ["s", -2], "cls": ["c", 1]})"); },
+                ExitCode::file, {"-2"});
+  const std::string unknown =
+      R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x", "type_id": 0}}],
                                   "pair": [], "special_tokens": {}})";
   require_error([&] { processor(unknown); }, ExitCode::file, {"\"x\""});
-  const std::string second = R"({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "B", "type_id": 0}}],
+  const std::string second =
+      R"({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "B", "type_id": 0}}],
                                  "pair": [], "special_tokens": {}})";
   require_error([&] { processor(second); }, ExitCode::file, {"second"});
 }

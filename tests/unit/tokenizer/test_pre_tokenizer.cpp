@@ -20,7 +20,9 @@ Words split(const std::string& json, const std::string& text, bool at_start = tr
   return words;
 }
 
-std::string metaspace(const std::string& options) { return R"({"type": "Metaspace", "replacement": "▁", )" + options + "}"; }
+std::string metaspace(const std::string& options) {
+  return R"({"type": "Metaspace", "replacement": "▁", )" + options + "}";
+}
 
 }  // namespace
 
@@ -28,7 +30,8 @@ TEST_CASE("byte level: GPT-2's words, with bytes as visible characters") {
   const std::string plain = R"({"type": "ByteLevel", "add_prefix_space": false})";
   CHECK(split(plain, "I'm é  ok\n") == Words{"I", "'m", "ĠÃ©", "Ġ", "Ġok", "Ċ"});
   CHECK(split(R"({"type": "ByteLevel", "add_prefix_space": true})", "ok ok") == Words{"Ġok", "Ġok"});
-  CHECK(split(R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})", "a b") == Words{"aĠb"});
+  CHECK(split(R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})", "a b") ==
+        Words{"aĠb"});
 }
 
 TEST_CASE("byte level: all 256 bytes come back from their characters") {
@@ -54,9 +57,10 @@ TEST_CASE("pre-tokenizers: words, white space, punctuation, digits") {
 TEST_CASE("pre-tokenizers: Split by text or expression, inverted or not") {
   CHECK(split(R"({"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious"})", "a b ") ==
         Words{"a ", "b "});
-  CHECK(split(R"({"type": "Split", "pattern": {"Regex": "\\d"}, "behavior": "Removed"})", "a1b2") == Words{"a", "b"});
-  CHECK(split(R"({"type": "Split", "pattern": {"Regex": "\\d"}, "behavior": "Removed", "invert": true})", "a1b2") ==
-        Words{"1", "2"});
+  CHECK(split(R"({"type": "Split", "pattern": {"Regex": "\\d"}, "behavior": "Removed"})", "a1b2") ==
+        Words{"a", "b"});
+  CHECK(split(R"({"type": "Split", "pattern": {"Regex": "\\d"}, "behavior": "Removed", "invert": true})",
+              "a1b2") == Words{"1", "2"});
 }
 
 TEST_CASE("metaspace: every scheme of prepending, and what is at the start") {
@@ -78,9 +82,11 @@ TEST_CASE("pre-tokenizers: in a sequence only the first word is at the start") {
 
 TEST_CASE("pre-tokenizers: other types and settings are refused with their place") {
   require_error([] { split(R"({"type": "UnicodeScripts"})", ""); }, ExitCode::file, {"\"UnicodeScripts\""});
-  require_error([] { split(R"({"type": "Split", "pattern": {"String": " "}, "behavior": "Odd"})", ""); }, ExitCode::file,
-                {"\"Odd\""});
-  require_error([] { split(metaspace(R"("prepend_scheme": "sometimes")"), ""); }, ExitCode::file, {"sometimes"});
-  require_error([] { split(R"({"type": "Metaspace", "replacement": "__"})", ""); }, ExitCode::file, {"one character"});
+  require_error([] { split(R"({"type": "Split", "pattern": {"String": " "}, "behavior": "Odd"})", ""); },
+                ExitCode::file, {"\"Odd\""});
+  require_error([] { split(metaspace(R"("prepend_scheme": "sometimes")"), ""); }, ExitCode::file,
+                {"sometimes"});
+  require_error([] { split(R"({"type": "Metaspace", "replacement": "__"})", ""); }, ExitCode::file,
+                {"one character"});
   require_error([] { split("{}", ""); }, ExitCode::file, {"type"});
 }

@@ -31,7 +31,7 @@ TEST_CASE("regex: spans cover a text with matches and gaps") {
 TEST_CASE("regex: escapes mean what Oniguruma takes them for") {
   CHECK(matches(R"(\s)", "a\u180E\u00A0b") == Words{"\u00A0"});  // PCRE2 alone would take U+180E for a space
   CHECK(matches(R"([^\S])", "a\u180E b") == Words{" "});
-  CHECK(matches(R"(\h+)", "xyz09aF") == Words{"09aF"});          // hexadecimal digits, not horizontal space
+  CHECK(matches(R"(\h+)", "xyz09aF") == Words{"09aF"});  // hexadecimal digits, not horizontal space
   CHECK(matches(R"(\w+)", "e\u0301-½") == Words{"e\u0301", "½"});
   CHECK(matches(R"([\w]+)", "e\u0301-½") == Words{"e\u0301"});
   CHECK(matches(R"(\v)", "\n\v") == Words{"\v"});
@@ -52,8 +52,8 @@ TEST_CASE("regex: an empty match right behind a match does not count") {
 }
 
 TEST_CASE("regex: what the two languages understand differently is refused by name") {
-  for (const char* pattern : {"a{2}+", "a{2}?", "[a[b]]", "[a&&b]", "(?<name>a)", "a(?i)b", "(*FAIL)", R"(\1)", R"(\R)",
-                              R"(\p{Alpha})", R"([\W])", R"(\xE9)", "(?~a)", "(a", "a\\"}) {
+  for (const char* pattern : {"a{2}+", "a{2}?", "[a[b]]", "[a&&b]", "(?<name>a)", "a(?i)b", "(*FAIL)",
+                              R"(\1)", R"(\R)", R"(\p{Alpha})", R"([\W])", R"(\xE9)", "(?~a)", "(a", "a\\"}) {
     INFO(pattern);
     require_error([&] { Regex(pattern, "tokenizer.json: pre_tokenizer"); }, ExitCode::file,
                   {"tokenizer.json: pre_tokenizer", "regular expression"});

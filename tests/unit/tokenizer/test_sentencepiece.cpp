@@ -54,12 +54,15 @@ TEST_CASE("sentencepiece: user-defined pieces are content unless the configurati
   const auto guarded = tiny(R"({"additional_special_tokens": ["<mark>"]})");
   CHECK(guarded->encode("<mark>") == TokenIds{3, 8, 11, 9});
   CHECK(guarded->encode("<mark>", SpecialText::parse) == TokenIds{7});
+  CHECK(tiny(R"({"extra_special_tokens": {"image_token": "<mark>"}})")->encode("<mark>") ==
+        TokenIds{3, 8, 11, 9});
 }
 
 TEST_CASE("sentencepiece: only the beginning of a text gets the dummy prefix, or every part in legacy mode") {
   CHECK(tiny()->encode("<s>hi", SpecialText::parse) == TokenIds{1, 5, 6});
   CHECK(tiny()->encode_inside("hi") == TokenIds{5, 6});
   CHECK(tiny(R"({"legacy": true})")->encode("<s>hi", SpecialText::parse) == TokenIds{1, 4});
+  CHECK(tiny(R"({"add_prefix_space": false})")->encode("hi hi") == TokenIds{5, 6, 4});
   SpmOptions without;
   without.dummy_prefix = false;
   CHECK(tiny("", without)->encode("hi hi") == TokenIds{5, 6, 4});
@@ -88,9 +91,12 @@ TEST_CASE("sentencepiece: added tokens of the configuration follow the pieces") 
 }
 
 TEST_CASE("sentencepiece: a configuration that does not fit is refused") {
-  require_error([] { tiny(R"({"added_tokens_decoder": {"15": {"content": "x"}}})"); }, ExitCode::file, {"15", "hole"});
-  require_error([] { tiny(R"({"added_tokens_decoder": {"4": {"content": "x"}}})"); }, ExitCode::file, {"\"x\""});
-  require_error([] { tiny(R"({"added_tokens_decoder": {"x": {"content": "x"}}})"); }, ExitCode::file, {"\"x\""});
+  require_error([] { tiny(R"({"added_tokens_decoder": {"15": {"content": "x"}}})"); }, ExitCode::file,
+                {"15", "hole"});
+  require_error([] { tiny(R"({"added_tokens_decoder": {"4": {"content": "x"}}})"); }, ExitCode::file,
+                {"\"x\""});
+  require_error([] { tiny(R"({"added_tokens_decoder": {"x": {"content": "x"}}})"); }, ExitCode::file,
+                {"\"x\""});
   require_error([] { tiny(R"({"eos_token": "<gone>"})"); }, ExitCode::file, {"<gone>"});
 }
 
@@ -99,10 +105,12 @@ TEST_CASE("sentencepiece: malformed UTF-8 is read as U+FFFD") {
 }
 
 TEST_CASE("sentencepiece: a text that is too long for the library is a data error") {
-  require_error([] { tiny()->encode(std::string((std::size_t{1} << 26) + 1, 'h')); }, ExitCode::data, {"67108865"});
+  require_error([] { tiny()->encode(std::string((std::size_t{1} << 26) + 1, 'h')); }, ExitCode::data,
+                {"67108865"});
 }
 
-TEST_CASE("sentencepiece: foreign and empty files, and pieces that overflow the library's stack, are refused") {
+TEST_CASE(
+    "sentencepiece: foreign and empty files, and pieces that overflow the library's stack, are refused") {
   require_error([] { made(""); }, ExitCode::file, {"tokenizer.model"});
   require_error([] { made("{\"model\": {}}"); }, ExitCode::file, {"tokenizer.model"});
   auto pieces = spm_pieces();

@@ -21,9 +21,9 @@ TEST_CASE("unicode: characters of one to four bytes are read and written back") 
 }
 
 TEST_CASE("unicode: each maximal part of a malformed sequence becomes one U+FFFD") {
-  CHECK(replace_invalid_utf8("a\x80z") == "a\uFFFDz");              // a lone continuation
-  CHECK(replace_invalid_utf8("\xE6\x97") == "\uFFFD");              // a character that is cut off
-  CHECK(replace_invalid_utf8("\xC0\xAF") == "\uFFFD\uFFFD");        // overlong
+  CHECK(replace_invalid_utf8("a\x80z") == "a\uFFFDz");                  // a lone continuation
+  CHECK(replace_invalid_utf8("\xE6\x97") == "\uFFFD");                  // a character that is cut off
+  CHECK(replace_invalid_utf8("\xC0\xAF") == "\uFFFD\uFFFD");            // overlong
   CHECK(replace_invalid_utf8("\xED\xA0\x80") == "\uFFFD\uFFFD\uFFFD");  // a surrogate
   CHECK(replace_invalid_utf8("\xF4\x90\x80\x80") == "\uFFFD\uFFFD\uFFFD\uFFFD");  // beyond U+10FFFF
   CHECK(replace_invalid_utf8("\xF0\x9F\x98!") == "\uFFFD!");
@@ -31,7 +31,8 @@ TEST_CASE("unicode: each maximal part of a malformed sequence becomes one U+FFFD
 }
 
 TEST_CASE("unicode: white space is the property, without zero-width and Mongolian separators") {
-  for (const char32_t c : std::u32string(U" \t\n\r\u0085\u00A0\u1680\u2009\u2028\u3000")) CHECK(is_white_space(c));
+  for (const char32_t c : std::u32string(U" \t\n\r\u0085\u00A0\u1680\u2009\u2028\u3000"))
+    CHECK(is_white_space(c));
   for (const char32_t c : std::u32string(U"a\u200B\u180E\uFEFF\x1C")) CHECK_FALSE(is_white_space(c));
 }
 
@@ -40,7 +41,8 @@ TEST_CASE("unicode: word characters include marks and joiners, other numbers and
   for (const char32_t c : std::u32string(U"- ½①€")) CHECK_FALSE(is_word_char(c));
 }
 
-TEST_CASE("unicode: lower case of dotted capital I has two characters, that of capital sigma is context-free") {
+TEST_CASE(
+    "unicode: lower case of dotted capital I has two characters, that of capital sigma is context-free") {
   std::string lower;
   for (const char32_t c : std::u32string(U"\u0130\u03A3A")) append_lower(lower, c);
   CHECK(lower == "i\u0307\u03C3a");

@@ -9,7 +9,8 @@ namespace lora::test {
 
 /// Whole words of a tiny vocabulary with a beginning, an end and three marks of a chat, all special.
 ///
-/// <unk> 0, <s> 1, </s> 2, <user> 3, <bot> 4, hi 5, there 6, you 7, : 8, "." 9, < 10, > 11, s 12, / 13, bot 14
+/// <unk> 0, <s> 1, </s> 2, <user> 3, <bot> 4, hi 5, there 6, you 7, : 8, "." 9, < 10, > 11, s 12, / 13, bot
+/// 14
 inline std::string word_tokenizer_json() {
   return R"({
     "version": "1.0",

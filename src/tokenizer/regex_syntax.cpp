@@ -17,7 +17,10 @@ constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
 constexpr std::string_view kBareWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xB2\\xB3\\xB9\\xBC-\\xBE";
 constexpr std::string_view kHex = "0-9a-fA-F";
 
-/// Names of properties that both languages know under different names.
+/// Escapes that mean the same everywhere.
+constexpr std::string_view kSameEscapes = "dDtnrfae";
+
+/// Long names of properties that are no scripts, and PCRE2's names for them.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kProperties{{
     {"Letter", "L"},
     {"Mark", "M"},
@@ -73,51 +76,48 @@ class Rewriter {
   void escape() {
     if (at_ + 1 == in_.size()) throw std::invalid_argument("it ends in a backslash");
     const char kind = in_[at_ + 1];
-    if (std::isalnum(static_cast<unsigned char>(kind)) == 0) return copy(2);
+    const bool is_letter_or_digit = std::isalnum(static_cast<unsigned char>(kind)) != 0;
+    if (!is_letter_or_digit || kSameEscapes.find(kind) != kSameEscapes.npos) return copy(2);
     switch (kind) {
       case 's':
-        return set(kSpace, false);
       case 'S':
-        return set(kSpace, true);
+        return set(kSpace, kind == 'S');
       case 'w':
-        return set(in_class_ ? kWord : kBareWord, false);
       case 'W':
-        return set(in_class_ ? kWord : kBareWord, true);
+        return set(in_class_ ? kWord : kBareWord, kind == 'W');
       case 'h':
-        return set(kHex, false);
       case 'H':
-        return set(kHex, true);
+        return set(kHex, kind == 'H');
       case 'p':
       case 'P':
         return property();
-      case 'u':
-        return code_point();
-      case 'v':
-        return replace(2, "\\x0B");
       case 'b':
       case 'B':
         return boundary(kind == 'b');
       case 'A':
       case 'z':
       case 'Z':
-        if (in_class_) refuse(in_.substr(at_, 2));
-        return copy(2);
-      case 'd':
-      case 'D':
-      case 't':
-      case 'n':
-      case 'r':
-      case 'f':
-      case 'a':
-      case 'e':
-        return copy(2);
+        return anchor();
+      case 'u':
+        return code_point();
+      case 'v':
+        return replace(2, "\\x0B");
       case 'x':
-        // \xE2 is a byte in Oniguruma and a character in PCRE2.
-        if (!ahead("\\x{") && at_ + 2 < in_.size() && in_[at_ + 2] > '7') refuse(in_.substr(at_, 4));
-        return copy(2);
+        return hex();
       default:
         refuse(in_.substr(at_, 2));
     }
+  }
+
+  void anchor() {
+    if (in_class_) refuse(in_.substr(at_, 2));
+    copy(2);
+  }
+
+  /// \xE2 is a byte in Oniguruma and a character in PCRE2.
+  void hex() {
+    if (!ahead("\\x{") && at_ + 2 < in_.size() && in_[at_ + 2] > '7') refuse(in_.substr(at_, 4));
+    copy(2);
   }
 
   /// A set escape: its members inside a class, a class of its own outside.
@@ -170,10 +170,8 @@ class Rewriter {
   }
 
   void open_class() {
-    if (in_class_) {
-      // A literal bracket in PCRE2, a class inside a class (or a POSIX name) in Oniguruma.
-      refuse("[ inside a class");
-    }
+    // A literal bracket in PCRE2, a class inside a class (or a POSIX name) in Oniguruma.
+    if (in_class_) refuse("[ inside a class");
     in_class_ = true;
     copy(ahead("[^") ? 2 : 1);
     if (ahead("]")) copy(1);

@@ -8,7 +8,8 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 LLAMA3_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN2_SPLIT = LLAMA3_SPLIT.replace("{1,3}", "")
 GPT4O_SPLIT = (
@@ -269,7 +270,11 @@ def subword_prefix(texts):
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", continuing_subword_prefix="##"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.BpeTrainer(
-        vocab_size=SIZE, special_tokens=["<unk>"], continuing_subword_prefix="##", show_progress=False, limit_alphabet=60
+        vocab_size=SIZE,
+        special_tokens=["<unk>"],
+        continuing_subword_prefix="##",
+        show_progress=False,
+        limit_alphabet=60,
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer

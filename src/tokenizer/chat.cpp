@@ -26,14 +26,16 @@ const ChatTemplate::Role& role_of(const ChatTemplate& chat, const std::string& n
               cat("the chat template has no role \"", printable(name), "\"; it has ", join(known, ", ")));
 }
 
-/// Without white space at its ends, as Python's str.strip does it.
+/// White space for Python's str.strip, which templates use: the property and four separators.
+bool is_stripped(char32_t c) { return is_white_space(c) || (c >= 0x1C && c <= 0x1F); }
+
 std::string stripped(const std::string& text) {
   const ValidText valid(text);
   const std::string_view view = valid.view();
   std::size_t begin = view.size(), end = 0;
   for (std::size_t at = 0; at < view.size();) {
     const std::size_t before = at;
-    if (is_white_space(next_char(view, at))) continue;
+    if (is_stripped(next_char(view, at))) continue;
     begin = std::min(begin, before);
     end = at;
   }

@@ -17,6 +17,13 @@ constexpr ModelMaker kModels[] = {
     {"WordPiece", make_wordpiece},
 };
 
+/// Unigram's vocabulary is a list of [token, score], the others' map tokens to ids.
+void check_vocabulary(const Component& component, bool has_scores) {
+  if (component.at("vocab").is_array() == has_scores) return;
+  component.refuse(has_scores ? "the vocabulary must be a list of [token, score]"
+                              : "the vocabulary must be an object: token -> id");
+}
+
 }  // namespace
 
 std::optional<std::int32_t> TokenModel::read_unknown(const Component& component) const {
@@ -38,7 +45,10 @@ std::unique_ptr<TokenModel> make_model(const Component& component, ModelParts pa
   const std::string type = model_type(component);
   std::vector<std::string_view> known;
   for (const ModelMaker& row : kModels) {
-    if (row.type == type) return row.make(component, std::move(parts));
+    if (row.type == type) {
+      check_vocabulary(component, type == "Unigram");
+      return row.make(component, std::move(parts));
+    }
     known.push_back(row.type);
   }
   component.refuse(cat("the type \"", printable(type), "\" is not supported"),

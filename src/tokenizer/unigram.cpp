@@ -14,7 +14,7 @@ constexpr double kUnknownPenalty = 10;
 
 std::vector<double> read_scores(const Component& component) {
   const Json& vocab = component.at("vocab");
-  if (!vocab.is_array() || vocab.empty()) component.refuse("the vocabulary must be a list of [token, score]");
+  if (vocab.empty()) component.refuse("the vocabulary is empty");
   std::vector<double> scores;
   for (const Json& entry : vocab) scores.push_back(json_number(entry[1], "score", component.origin()));
   return scores;

@@ -76,9 +76,8 @@ class WordLevel : public TokenModel {
   void tokenize(std::string_view word, SpecialText mode, TokenIds& ids) const override {
     const auto id = find(word, mode);
     if (!id && !unknown_) {
-      throw Error(ExitCode::data, cat("the word \"", printable(word),
-                                      "\" is not in the vocabulary, and the "
-                                      "tokenizer has no unknown token"));
+      throw Error(ExitCode::data, cat("the word \"", printable(word), "\" is not in the vocabulary"),
+                  "the tokenizer has no unknown token; take another one");
     }
     ids.push_back(id ? *id : *unknown_);
   }

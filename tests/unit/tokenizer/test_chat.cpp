@@ -64,7 +64,7 @@ TEST_CASE("chat: without special tokens a chat is encoded as one text") {
 
 TEST_CASE("chat: white space around contents is stripped where the template does so") {
   ChatTemplate chat = pieces(R"({"roles": {"user": {"prefix": "", "suffix": "", "trim": true}}})");
-  CHECK(encoded(chat, {{"user", "\u00A0 hi\n"}, {"user", " \n"}}).ids == TokenIds{5});
+  CHECK(encoded(chat, {{"user", "\u00A0 hi\n\x1F"}, {"user", " \n"}}).ids == TokenIds{5});
 }
 
 TEST_CASE("chat: system messages: a role, a default, or words before the first user's") {

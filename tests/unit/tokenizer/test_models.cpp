@@ -183,6 +183,7 @@ TEST_CASE("models: what is wrong in a file is named") {
            Wrong{R"({"type": "WordLevel", "vocab": {"a": "0"}})", "\"a\""},
            Wrong{R"({"type": "WordLevel", "vocab": 3})", "vocab"},
            Wrong{R"({"type": "WordLevel"})", "vocab"},
+           Wrong{R"({"type": "WordLevel", "vocab": [["a", 0]]})", "object"},
            Wrong{R"({"type": "Unigram", "vocab": []})", "vocabulary"},
            Wrong{R"({"type": "Unigram", "vocab": {"a": 0}})", "vocabulary"},
            Wrong{R"({"type": "Unigram", "vocab": [["a"]]})", "entry 0"},

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "base/json.h"
@@ -47,6 +48,16 @@ struct Maker {
   std::string_view type;
   std::unique_ptr<Kind> (*make)(const Component&);
 };
+
+/// For the tables: makes a Class from its component, or from nothing if it has no settings.
+template <class Kind, class Class>
+std::unique_ptr<Kind> make_from(const Component& component) {
+  if constexpr (std::is_constructible_v<Class, const Component&>) {
+    return std::make_unique<Class>(component);
+  } else {
+    return std::make_unique<Class>();
+  }
+}
 
 /// Makes what `component` describes; a type that is not in `table` is refused by name.
 template <class Kind, std::size_t count>

@@ -19,7 +19,6 @@ std::string joined(const Tokens& tokens) {
 
 class ByteLevelDecoder : public Decoder {
  public:
-  static std::unique_ptr<Decoder> make(const Component&) { return std::make_unique<ByteLevelDecoder>(); }
   void apply(Tokens& tokens) const override {
     std::string bytes;
     for (const std::string& token : tokens) bytes += bytes_of_chars(token);
@@ -31,10 +30,6 @@ class WordPieceDecoder : public Decoder {
  public:
   explicit WordPieceDecoder(const Component& component)
       : prefix_(component.text_or("prefix", "##")), cleanup_(component.flag_or("cleanup", true)) {}
-  static std::unique_ptr<Decoder> make(const Component& component) {
-    return std::make_unique<WordPieceDecoder>(component);
-  }
-
   void apply(Tokens& tokens) const override {
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       if (i > 0) {
@@ -68,9 +63,6 @@ class MetaspaceDecoder : public Decoder {
  public:
   explicit MetaspaceDecoder(const Component& component)
       : settings_(Metaspace::parse(component)), mark_(settings_.replacement) {}
-  static std::unique_ptr<Decoder> make(const Component& component) {
-    return std::make_unique<MetaspaceDecoder>(component);
-  }
   void apply(Tokens& tokens) const override {
     bool first = settings_.prepend != Metaspace::Prepend::never;
     for (std::string& token : tokens) {
@@ -87,8 +79,6 @@ class MetaspaceDecoder : public Decoder {
 /// "<0x0A>" tokens in a row become the text that their bytes spell, or one U+FFFD each if they spell none.
 class ByteFallback : public Decoder {
  public:
-  static std::unique_ptr<Decoder> make(const Component&) { return std::make_unique<ByteFallback>(); }
-
   void apply(Tokens& tokens) const override {
     Tokens out;
     std::string bytes;
@@ -118,7 +108,6 @@ class ByteFallback : public Decoder {
 
 class Fuse : public Decoder {
  public:
-  static std::unique_ptr<Decoder> make(const Component&) { return std::make_unique<Fuse>(); }
   void apply(Tokens& tokens) const override { tokens = {joined(tokens)}; }
 };
 
@@ -126,9 +115,6 @@ class ReplaceDecoder : public Decoder {
  public:
   explicit ReplaceDecoder(const Component& component)
       : pattern_(Pattern::parse(component)), by_(component.text("content")) {}
-  static std::unique_ptr<Decoder> make(const Component& component) {
-    return std::make_unique<ReplaceDecoder>(component);
-  }
   void apply(Tokens& tokens) const override {
     for (std::string& token : tokens) token = pattern_.replace(token, by_);
   }
@@ -145,9 +131,6 @@ class StripDecoder : public Decoder {
       : content_(to_utf8(component.character("content"))),
         start_(component.integer_or("start", 0)),
         stop_(component.integer_or("stop", 0)) {}
-  static std::unique_ptr<Decoder> make(const Component& component) {
-    return std::make_unique<StripDecoder>(component);
-  }
   void apply(Tokens& tokens) const override {
     for (std::string& token : tokens) {
       for (std::int64_t i = 0; i < start_ && token.starts_with(content_); ++i)
@@ -166,9 +149,6 @@ class StripDecoder : public Decoder {
 class BpeDecoder : public Decoder {
  public:
   explicit BpeDecoder(const Component& component) : suffix_(component.text_or("suffix", "</w>")) {}
-  static std::unique_ptr<Decoder> make(const Component& component) {
-    return std::make_unique<BpeDecoder>(component);
-  }
   void apply(Tokens& tokens) const override {
     for (std::size_t i = 0; i < tokens.size(); ++i)
       tokens[i] = suffix_.replace(tokens[i], i + 1 < tokens.size() ? " " : "");
@@ -183,9 +163,6 @@ class DecoderSequence : public Decoder {
   explicit DecoderSequence(const Component& component) {
     for (const Component& part : component.children("decoders")) parts_.push_back(make_decoder(part));
   }
-  static std::unique_ptr<Decoder> make(const Component& component) {
-    return std::make_unique<DecoderSequence>(component);
-  }
   void apply(Tokens& tokens) const override {
     for (const auto& part : parts_) part->apply(tokens);
   }
@@ -195,11 +172,11 @@ class DecoderSequence : public Decoder {
 };
 
 constexpr Maker<Decoder> kDecoders[] = {
-    {"BPEDecoder", BpeDecoder::make},      {"ByteFallback", ByteFallback::make},
-    {"ByteLevel", ByteLevelDecoder::make}, {"Fuse", Fuse::make},
-    {"Metaspace", MetaspaceDecoder::make}, {"Replace", ReplaceDecoder::make},
-    {"Sequence", DecoderSequence::make},   {"Strip", StripDecoder::make},
-    {"WordPiece", WordPieceDecoder::make},
+    {"BPEDecoder", make_from<Decoder, BpeDecoder>},      {"ByteFallback", make_from<Decoder, ByteFallback>},
+    {"ByteLevel", make_from<Decoder, ByteLevelDecoder>}, {"Fuse", make_from<Decoder, Fuse>},
+    {"Metaspace", make_from<Decoder, MetaspaceDecoder>}, {"Replace", make_from<Decoder, ReplaceDecoder>},
+    {"Sequence", make_from<Decoder, DecoderSequence>},   {"Strip", make_from<Decoder, StripDecoder>},
+    {"WordPiece", make_from<Decoder, WordPieceDecoder>},
 };
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <unordered_set>
 
 #include "tokenizer/component.h"
-#include "tokenizer/valid_text.h"
 
 namespace lora {
 namespace {
@@ -64,43 +63,14 @@ std::string JsonTokenizer::kind() const {
   return cat(bytes ? "byte-level " : "", model_->kind());
 }
 
-TokenIds JsonTokenizer::encode(std::string_view text, SpecialText special) const {
-  TokenIds ids;
-  append_ids(added_->extract(ValidText(text).view(), special), special, ids);
-  return ids;
-}
-
-TokenIds JsonTokenizer::encode_inside(std::string_view text) const {
-  TokenIds ids;
-  Fragments parts = added_->extract(ValidText(text).view(), SpecialText::plain);
-  for (Fragment& part : parts) part.at_start = false;
-  append_ids(std::move(parts), SpecialText::plain, ids);
-  return ids;
-}
-
-void JsonTokenizer::append_ids(Fragments parts, SpecialText mode, TokenIds& ids) const {
+void JsonTokenizer::append_ids(Fragment fragment, SpecialText mode, TokenIds& ids) const {
   Fragments words;
-  for (Fragment& part : parts) {
-    if (part.id >= 0) {
-      ids.push_back(part.id);
-      continue;
-    }
-    words.clear();
-    if (pre_tokenizer_) {
-      pre_tokenizer_->split(std::move(part), words);
-    } else {
-      words.push_back(std::move(part));
-    }
-    for (const Fragment& word : words) model_->tokenize(word.text, mode, ids);
+  if (pre_tokenizer_) {
+    pre_tokenizer_->split(std::move(fragment), words);
+  } else {
+    words.push_back(std::move(fragment));
   }
-}
-
-std::vector<SpecialPart> JsonTokenizer::split_special(std::string_view text) const {
-  return added_->split_special(ValidText(text).view());
-}
-
-TokenPair JsonTokenizer::with_special(const TokenIds& first, const TokenIds* second) const {
-  return post_processor_.apply(first, second);
+  for (const Fragment& word : words) model_->tokenize(word.text, mode, ids);
 }
 
 std::string JsonTokenizer::decode(const TokenIds& ids, bool skip_special) const {

@@ -9,19 +9,16 @@ namespace {
 template <NormalForm form>
 class UnicodeNormalizer : public Normalizer {
  public:
-  static std::unique_ptr<Normalizer> make(const Component&) { return std::make_unique<UnicodeNormalizer>(); }
   void apply(Fragment& fragment) const override { fragment.text = to_normal_form(fragment.text, form); }
 };
 
 class Lowercase : public Normalizer {
  public:
-  static std::unique_ptr<Normalizer> make(const Component&) { return std::make_unique<Lowercase>(); }
   void apply(Fragment& fragment) const override { lower_chars(fragment); }
 };
 
 class StripAccents : public Normalizer {
  public:
-  static std::unique_ptr<Normalizer> make(const Component&) { return std::make_unique<StripAccents>(); }
   void apply(Fragment& fragment) const override {
     keep_chars(fragment, [](char32_t c) { return !is_combining_mark(c); });
   }
@@ -32,10 +29,6 @@ class Strip : public Normalizer {
  public:
   explicit Strip(const Component& component)
       : left_(component.flag_or("strip_left", true)), right_(component.flag_or("strip_right", true)) {}
-  static std::unique_ptr<Normalizer> make(const Component& component) {
-    return std::make_unique<Strip>(component);
-  }
-
   void apply(Fragment& fragment) const override {
     const std::string& text = fragment.text;
     std::size_t begin = 0, end = text.size();
@@ -57,9 +50,6 @@ class Strip : public Normalizer {
 class Prepend : public Normalizer {
  public:
   explicit Prepend(const Component& component) : text_(component.text("prepend")) {}
-  static std::unique_ptr<Normalizer> make(const Component& component) {
-    return std::make_unique<Prepend>(component);
-  }
   void apply(Fragment& fragment) const override {
     if (!fragment.text.empty()) fragment.text.insert(0, text_);
   }
@@ -72,10 +62,6 @@ class Replace : public Normalizer {
  public:
   explicit Replace(const Component& component)
       : pattern_(Pattern::parse(component)), by_(component.text("content")) {}
-  static std::unique_ptr<Normalizer> make(const Component& component) {
-    return std::make_unique<Replace>(component);
-  }
-
   void apply(Fragment& fragment) const override {
     if (fragment.at_start) fragment.at_start = keeps_start(fragment.text);
     fragment.text = pattern_.replace(fragment.text, by_);
@@ -98,9 +84,6 @@ class NormalizerSequence : public Normalizer {
   explicit NormalizerSequence(const Component& component) {
     for (const Component& part : component.children("normalizers")) parts_.push_back(make_normalizer(part));
   }
-  static std::unique_ptr<Normalizer> make(const Component& component) {
-    return std::make_unique<NormalizerSequence>(component);
-  }
   void apply(Fragment& fragment) const override {
     for (const auto& part : parts_) part->apply(fragment);
   }
@@ -111,17 +94,17 @@ class NormalizerSequence : public Normalizer {
 
 constexpr Maker<Normalizer> kNormalizers[] = {
     {"BertNormalizer", make_bert_normalizer},
-    {"Lowercase", Lowercase::make},
-    {"NFC", UnicodeNormalizer<NormalForm::nfc>::make},
-    {"NFD", UnicodeNormalizer<NormalForm::nfd>::make},
-    {"NFKC", UnicodeNormalizer<NormalForm::nfkc>::make},
-    {"NFKD", UnicodeNormalizer<NormalForm::nfkd>::make},
+    {"Lowercase", make_from<Normalizer, Lowercase>},
+    {"NFC", make_from<Normalizer, UnicodeNormalizer<NormalForm::nfc>>},
+    {"NFD", make_from<Normalizer, UnicodeNormalizer<NormalForm::nfd>>},
+    {"NFKC", make_from<Normalizer, UnicodeNormalizer<NormalForm::nfkc>>},
+    {"NFKD", make_from<Normalizer, UnicodeNormalizer<NormalForm::nfkd>>},
     {"Precompiled", make_precompiled_normalizer},
-    {"Prepend", Prepend::make},
-    {"Replace", Replace::make},
-    {"Sequence", NormalizerSequence::make},
-    {"Strip", Strip::make},
-    {"StripAccents", StripAccents::make},
+    {"Prepend", make_from<Normalizer, Prepend>},
+    {"Replace", make_from<Normalizer, Replace>},
+    {"Sequence", make_from<Normalizer, NormalizerSequence>},
+    {"Strip", make_from<Normalizer, Strip>},
+    {"StripAccents", make_from<Normalizer, StripAccents>},
 };
 
 }  // namespace

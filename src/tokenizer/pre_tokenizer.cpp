@@ -35,29 +35,32 @@ class CharSplit : public PreTokenizer {
     append_parts(fragment, split_spans(char_spans(fragment.text, matches_), behavior_), out);
   }
 
-  static std::unique_ptr<PreTokenizer> make_whitespace_split(const Component&) {
-    return std::make_unique<CharSplit>(is_white_space, SplitBehavior::removed);
-  }
-  static std::unique_ptr<PreTokenizer> make_punctuation(const Component& component) {
-    return std::make_unique<CharSplit>(is_bert_punctuation,
-                                       read_behavior(component, SplitBehavior::isolated));
-  }
-  static std::unique_ptr<PreTokenizer> make_digits(const Component& component) {
-    return std::make_unique<CharSplit>(is_number, component.flag_or("individual_digits", false)
-                                                      ? SplitBehavior::isolated
-                                                      : SplitBehavior::contiguous);
-  }
-
  private:
   Predicate matches_;
   SplitBehavior behavior_;
 };
 
+class WhitespaceSplit : public CharSplit {
+ public:
+  WhitespaceSplit() : CharSplit(is_white_space, SplitBehavior::removed) {}
+};
+
+class Punctuation : public CharSplit {
+ public:
+  explicit Punctuation(const Component& component)
+      : CharSplit(is_bert_punctuation, read_behavior(component, SplitBehavior::isolated)) {}
+};
+
+class Digits : public CharSplit {
+ public:
+  explicit Digits(const Component& component)
+      : CharSplit(is_number, component.flag_or("individual_digits", false) ? SplitBehavior::isolated
+                                                                           : SplitBehavior::contiguous) {}
+};
+
 /// Words between white space, with every punctuation character on its own.
 class BertPreTokenizer : public PreTokenizer {
  public:
-  static std::unique_ptr<PreTokenizer> make(const Component&) { return std::make_unique<BertPreTokenizer>(); }
-
   void split(Fragment fragment, Fragments& out) const override {
     Fragments words;
     append_parts(fragment, split_spans(char_spans(fragment.text, is_white_space), SplitBehavior::removed),
@@ -69,8 +72,6 @@ class BertPreTokenizer : public PreTokenizer {
 /// Runs of word characters and runs of other characters that are not white space: \w+|[^\w\s]+.
 class Whitespace : public PreTokenizer {
  public:
-  static std::unique_ptr<PreTokenizer> make(const Component&) { return std::make_unique<Whitespace>(); }
-
   void split(Fragment fragment, Fragments& out) const override {
     Fragments runs;
     append_parts(fragment, split_spans(char_spans(fragment.text, is_white_space), SplitBehavior::removed),
@@ -87,10 +88,6 @@ class Split : public PreTokenizer {
       : pattern_(Pattern::parse(component)),
         behavior_(read_behavior(component)),
         invert_(component.flag_or("invert", false)) {}
-  static std::unique_ptr<PreTokenizer> make(const Component& component) {
-    return std::make_unique<Split>(component);
-  }
-
   void split(Fragment fragment, Fragments& out) const override {
     Spans spans = pattern_.spans(fragment.text);
     for (Span& span : spans) span.match ^= invert_;
@@ -105,10 +102,7 @@ class Split : public PreTokenizer {
 
 class DelimiterSplit : public PreTokenizer {
  public:
-  explicit DelimiterSplit(char32_t delimiter) : delimiter_(delimiter) {}
-  static std::unique_ptr<PreTokenizer> make(const Component& component) {
-    return std::make_unique<DelimiterSplit>(component.character("delimiter"));
-  }
+  explicit DelimiterSplit(const Component& component) : delimiter_(component.character("delimiter")) {}
   void split(Fragment fragment, Fragments& out) const override {
     const auto spans = char_spans(fragment.text, [this](char32_t c) { return c == delimiter_; });
     append_parts(fragment, split_spans(spans, SplitBehavior::removed), out);
@@ -124,10 +118,6 @@ class PreTokenizerSequence : public PreTokenizer {
     for (const Component& part : component.children("pretokenizers"))
       parts_.push_back(make_pre_tokenizer(part));
   }
-  static std::unique_ptr<PreTokenizer> make(const Component& component) {
-    return std::make_unique<PreTokenizerSequence>(component);
-  }
-
   void split(Fragment fragment, Fragments& out) const override {
     Fragments words;
     words.push_back(std::move(fragment));
@@ -151,16 +141,16 @@ class PreTokenizerSequence : public PreTokenizer {
 };
 
 constexpr Maker<PreTokenizer> kPreTokenizers[] = {
-    {"BertPreTokenizer", BertPreTokenizer::make},
+    {"BertPreTokenizer", make_from<PreTokenizer, BertPreTokenizer>},
     {"ByteLevel", make_byte_level},
-    {"CharDelimiterSplit", DelimiterSplit::make},
-    {"Digits", CharSplit::make_digits},
+    {"CharDelimiterSplit", make_from<PreTokenizer, DelimiterSplit>},
+    {"Digits", make_from<PreTokenizer, Digits>},
     {"Metaspace", make_metaspace},
-    {"Punctuation", CharSplit::make_punctuation},
-    {"Sequence", PreTokenizerSequence::make},
-    {"Split", Split::make},
-    {"Whitespace", Whitespace::make},
-    {"WhitespaceSplit", CharSplit::make_whitespace_split},
+    {"Punctuation", make_from<PreTokenizer, Punctuation>},
+    {"Sequence", make_from<PreTokenizer, PreTokenizerSequence>},
+    {"Split", make_from<PreTokenizer, Split>},
+    {"Whitespace", make_from<PreTokenizer, Whitespace>},
+    {"WhitespaceSplit", make_from<PreTokenizer, WhitespaceSplit>},
 };
 
 }  // namespace

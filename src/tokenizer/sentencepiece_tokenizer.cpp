@@ -9,7 +9,6 @@
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 #include "tokenizer/sentencepiece_model.h"
-#include "tokenizer/valid_text.h"
 
 namespace lora {
 namespace {
@@ -71,14 +70,6 @@ std::vector<AddedToken> take_added_tokens(SentencePieceModel& model, const Token
   return added;
 }
 
-void check_length(std::string_view text) {
-  if (text.size() <= kLongestText) return;
-  throw Error(ExitCode::data,
-              cat("a text of ", text.size(), " bytes is longer than ", kLongestText,
-                  ", the most that SentencePiece is given"),
-              "split the text into several rows");
-}
-
 }  // namespace
 
 SentencePieceTokenizer::~SentencePieceTokenizer() = default;
@@ -127,39 +118,19 @@ const SentencePieceTokenizer::Processor& SentencePieceTokenizer::processor(bool 
   return prefix || !inside_ ? *first_ : *inside_;
 }
 
-TokenIds SentencePieceTokenizer::encode(std::string_view text, SpecialText special) const {
-  check_length(text);
-  return encode_parts(added_->extract(ValidText(text).view(), special));
+void SentencePieceTokenizer::check_length(std::string_view text) const {
+  if (text.size() <= kLongestText) return;
+  throw Error(ExitCode::data,
+              cat("a text of ", text.size(), " bytes is longer than ", kLongestText,
+                  ", the most that SentencePiece is given"),
+              "split the text into several rows");
 }
 
-TokenIds SentencePieceTokenizer::encode_inside(std::string_view text) const {
-  check_length(text);
-  Fragments parts = added_->extract(ValidText(text).view(), SpecialText::plain);
-  for (Fragment& part : parts) part.at_start = false;
-  return encode_parts(parts);
-}
-
-TokenIds SentencePieceTokenizer::encode_parts(const Fragments& parts) const {
-  TokenIds ids;
-  for (const Fragment& part : parts) {
-    if (part.id >= 0) {
-      ids.push_back(part.id);
-      continue;
-    }
-    std::vector<int> encoded;
-    const auto status = processor(part.at_start).Encode(part.text, &encoded);
-    if (!status.ok()) throw Error(ExitCode::data, cat("SentencePiece: ", printable(status.message())));
-    ids.insert(ids.end(), encoded.begin(), encoded.end());
-  }
-  return ids;
-}
-
-std::vector<SpecialPart> SentencePieceTokenizer::split_special(std::string_view text) const {
-  return added_->split_special(ValidText(text).view());
-}
-
-TokenPair SentencePieceTokenizer::with_special(const TokenIds& first, const TokenIds* second) const {
-  return post_processor_.apply(first, second);
+void SentencePieceTokenizer::append_ids(Fragment fragment, SpecialText, TokenIds& ids) const {
+  std::vector<int> encoded;
+  const auto status = processor(fragment.at_start).Encode(fragment.text, &encoded);
+  if (!status.ok()) throw Error(ExitCode::data, cat("SentencePiece: ", printable(status.message())));
+  ids.insert(ids.end(), encoded.begin(), encoded.end());
 }
 
 std::string SentencePieceTokenizer::decode_run(const TokenIds& ids, bool at_start) const {

@@ -3,10 +3,9 @@ import json
 
 import cases
 import pytest
-from cases import with_adapter, write_rows
+from cases import QV, with_adapter, write_rows
 from reference_training import mean_loss
 
-QV = {"target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
 ROUNDING = 1e-6   # relative: float32 logits, sums in double
 
 

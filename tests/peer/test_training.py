@@ -2,16 +2,12 @@
 import cases
 import pytest
 import torch
-from cases import with_adapter, write_rows
+from cases import QV, with_adapter, write_rows
 from peft import get_peft_model_state_dict
-from reference_training import Recipe, distance, mean_loss, trace_of_run, train
+from reference_training import LOSS, MOVED, NORM, Recipe, distance, mean_loss, trace_of_run, train
 from safetensors.torch import load_file
 
-LOSS = 1e-5      # relative; float32 sums in another order differ by about 1e-7, and 20 updates carry that on
-NORM = 1e-4      # relative; a norm sums the differences of all elements
-MOVED = 1e-2     # of the distance moved, see distance()
 RECIPE = Recipe()
-QV = {"target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
 ALL = QV | {"target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]}
 CONV1D = QV | {"target_modules": ["c_attn", "mlp.c_proj"], "fan_in_fan_out": True}
 FUSED = QV | {"target_modules": ["query_key_value", "dense_4h_to_h"]}

@@ -14,7 +14,7 @@ from sentences import LABELS  # noqa: E402
 from tiny_networks import PlainTransformer  # noqa: E402
 
 WRAPPER = "network."   # what scripts/modelfile puts before the paths of the live model
-QV = {"target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}   # the paper's choice, in PEFT's words
+QV = {"target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}   # the paper's choice
 
 
 class Case(NamedTuple):

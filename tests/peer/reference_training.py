@@ -18,8 +18,8 @@ MOVED = 1e-3   # of the distance moved, see distance()
 
 @dataclass
 class Recipe:
-    """Hyper-parameters of both sides, all unlike their defaults, and such that a tenth less of any changes a loss
-    by more than LOSS: with a small epsilon Adam would hide what clipping does."""
+    """Hyper-parameters of both sides, all unlike their defaults, and such that a tenth less of any changes a
+    loss by more than LOSS: with a small epsilon Adam would hide what clipping does."""
 
     steps: int = 20
     batch_size: int = 8

@@ -40,7 +40,7 @@ def numbers_of(root: Path, name: str, take_new: bool) -> dict:
     if take_new and measured.exists():
         write_atomically(kept, measured.read_bytes())
     if not kept.exists():
-        raise TableError(f"no numbers for table:{name}: {kept} is not there; measure, then run make_readme.py")
+        raise TableError(f"no numbers for table:{name}: {kept} is missing; measure, then run make_readme.py")
     return json.loads(kept.read_text())
 
 

@@ -83,8 +83,8 @@ def markdown_table(lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
 
 
-def measured_on(comparison: dict) -> str:
-    """One sentence that says what the numbers are about."""
+def measured_on(comparison: dict) -> list[str]:
+    """What the numbers are about."""
     data, batch = comparison["data"], comparison["latency_batch"]
     words = " or ".join(f"`{word.strip()}`" for word in comparison["label_words"])
     parts = [f"{data['rows']:,} rows of {Path(data['path']).name}",
@@ -92,12 +92,14 @@ def measured_on(comparison: dict) -> str:
              f"accuracy: the likelier of {words}" if words else "",
              f"latency: median forward pass of {batch['rows']} x {batch['tokens']} tokens",
              f"{comparison['cpu']}, {comparison['threads']} threads, LibTorch {comparison['libtorch']}"]
-    return "; ".join(filter(None, parts)) + "."
+    return list(filter(None, parts))
 
 
 def render(comparison: dict, markdown: bool) -> str:
-    table = (markdown_table if markdown else plain_table)(rows(comparison))
-    return f"{table}\n\n{measured_on(comparison)}\n"
+    lines, facts = rows(comparison), measured_on(comparison)
+    if markdown:
+        return f"{markdown_table(lines)}\n\n{'; '.join(facts)}.\n"
+    return "\n".join([plain_table(lines), "", *facts]) + "\n"
 
 
 def main() -> None:

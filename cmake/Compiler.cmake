@@ -8,6 +8,10 @@ set(CMAKE_CXX_COMPILE_OPTIONS_PIE ${CMAKE_CXX_COMPILE_OPTIONS_PIC})
 
 add_library(lora_warnings INTERFACE)
 target_compile_options(lora_warnings INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # False alarms about std::string's operator+ (GCC bugs 105329 and 105651).
+  target_compile_options(lora_warnings INTERFACE -Wno-array-bounds -Wno-stringop-overflow -Wno-restrict)
+endif()
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)

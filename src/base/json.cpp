@@ -124,6 +124,10 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
 Json parse_json(std::string_view text, const JsonOrigin& origin) {
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   StrictBuilder builder;
+  // The parser would take a zero byte for the end of the text.
+  if (const auto zero = text.find('\0'); zero != std::string_view::npos) {
+    throw Error(origin.code, cat(origin.place, ": malformed JSON: a zero byte at ", position_text(text, zero + 1)));
+  }
   if (trim(text).empty()) throw Error(origin.code, cat(origin.place, ": no JSON, it is empty"));
   if (!Json::sax_parse(text, &builder)) {
     const auto position = builder.position();

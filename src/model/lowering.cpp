@@ -209,6 +209,19 @@ void drop_unused_slots(Lowered& lowered) {
   lowered.weights = std::move(weights);
 }
 
+/// Parameters that forward does not read but that are tensors of weights it does read, as a head tied to the embedding in
+/// a traced model: whoever replaces the weight has to replace them too.
+void add_unread_aliases(const torch::jit::Module& module, Lowered& lowered) {
+  std::map<TensorIdentity, Weight*> weight_of;
+  std::set<std::string> read;
+  for (Weight& weight : lowered.weights) weight_of[identity(weight.value)] = &weight;
+  for (const WeightSlot& slot : lowered.slots) read.insert(slot.path);
+  for (const auto& parameter : module.named_parameters()) {
+    const auto found = weight_of.find(identity(parameter.value));
+    if (found != weight_of.end() && !read.count(parameter.name)) found->second->aliases.push_back(parameter.name);
+  }
+}
+
 void refuse_frozen(const Lowered& lowered) {
   for (const Weight& weight : lowered.weights) {
     if (weight.is_parameter) return;
@@ -224,6 +237,7 @@ Lowered lower(const torch::jit::Module& module, const std::string& method) {
   const auto found = module.find_method(method);
   if (!found) refuse(cat("it has no method \"", method, "\""));
   Lowered lowered;
+  lowered.functions = module._ivalue()->compilation_unit();
   lowered.graph = found->graph()->copy();
   torch::jit::Inline(*lowered.graph);
   AttributeLifter(module, lowered).run();
@@ -235,6 +249,7 @@ Lowered lower(const torch::jit::Module& module, const std::string& method) {
   torch::jit::ConstantPropagation(lowered.graph);
   torch::jit::EliminateDeadCode(lowered.graph);
   drop_unused_slots(lowered);
+  add_unread_aliases(module, lowered);
   lowered.graph->lint();
   return lowered;
 }

@@ -24,6 +24,8 @@ struct Lowered {
   std::vector<std::string> inputs;  ///< names of the method's inputs that the graph still has, in order
   std::vector<WeightSlot> slots;
   std::vector<Weight> weights;
+  /// Nodes point to the functions that they were inlined from; the interpreter reads those when it reports an error.
+  std::shared_ptr<torch::jit::CompilationUnit> functions;
 };
 
 /// Inlines `method`, turns every tensor attribute into an input and every other attribute into a constant,

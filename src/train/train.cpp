@@ -7,6 +7,7 @@
 #include "lora/base/log.h"
 #include "lora/base/process.h"
 #include "lora/base/text.h"
+#include "lora/config/check.h"
 #include "train/list_targets.h"
 #include "train/loop.h"
 #include "train/plan.h"
@@ -17,18 +18,20 @@
 namespace lora {
 namespace {
 
-void require(const std::string& value, const char* flag, const char* what) {
-  if (!value.empty()) return;
-  throw Error(ExitCode::usage, cat("--", flag, " is missing: ", what),
-              "lora-train --model M.pt --data train.jsonl --out RUN; --help shows all options");
-}
-
 void check_options(const TrainConfig& config) {
-  require(config.model.path, "model", "the TorchScript file to fine-tune");
-  if (config.list_targets) return;
-  require(config.data.path, "data", "the rows to train on");
-  if (!config.dry_run) require(config.out, "out", "the run folder to write");
-  if (config.patience > 0) require(config.valid, "valid", "--patience needs validation rows");
+  check_config(config);
+  if (config.patience > 0 && config.valid.empty()) {
+    throw Error(ExitCode::usage, "--patience needs validation rows", "give them with --valid FILE");
+  }
+  if (config.out.empty()) return;
+  std::error_code ignored;
+  for (const char* written : {"model.pt", "adapter"}) {
+    for (const std::string& read : {config.model.path, config.init_adapter}) {
+      if (!std::filesystem::equivalent(std::filesystem::path(config.out) / written, read, ignored)) continue;
+      throw Error(ExitCode::usage, cat("--out ", config.out, " would write over \"", read, "\", which this run reads"),
+                  "give another --out");
+    }
+  }
 }
 
 SamplerOptions sampler_options(const TrainConfig& config) {

@@ -32,6 +32,7 @@ TEST_CASE("json: malformed text is refused with place, column and excerpt") {
   require_refused("{\"a\": \"\\ud800\"}", {"malformed JSON"});
   require_refused("[1e999]", {"malformed JSON"});
   require_refused("[NaN]", {"malformed JSON"});
+  require_refused(std::string("[1]\0[2]", 7), {"a zero byte at column 4"});
 }
 
 TEST_CASE("json: duplicate keys are refused, the same key in other objects is not") {

@@ -145,10 +145,15 @@ TEST_CASE("training: missing options, taken folders and a finished run are refus
   TrainingFixture fixture;
   TrainConfig config = fixture.config;
   config.model.path = "";
-  require_error([&] { train_quietly(config); }, ExitCode::usage, {"--model is missing"});
+  require_error([&] { train_quietly(config); }, ExitCode::usage, {"--model"});
   config = fixture.config;
   config.out = "";
-  require_error([&] { train_quietly(config); }, ExitCode::usage, {"--out is missing"});
+  require_error([&] { train_quietly(config); }, ExitCode::usage, {"--out"});
+  config = fixture.config;
+  config.out = fixture.folder.path().string();
+  std::filesystem::copy_file(config.model.path, fixture.folder / "model.pt");
+  config.model.path = (fixture.folder / "model.pt").string();
+  require_error([&] { train_quietly(config); }, ExitCode::usage, {"would write over"});
   config = fixture.config;
   config.valid = "";
   config.patience = 3;

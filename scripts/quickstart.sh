@@ -13,7 +13,7 @@ runs=runs/quickstart
 bin=build/release/bin
 seconds_before=$SECONDS
 
-"$root/scripts/build.sh" release
+"$root/scripts/build.sh" release programs
 say "model: SmolLM2-135M-Instruct"
 "$python" scripts/fetch_model.py smollm2-135m-instruct --out "$model"
 say "data: movie review sentences"

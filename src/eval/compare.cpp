@@ -26,27 +26,10 @@ constexpr std::size_t kLatencyRows = 8;
 /// What every variant is measured on.
 struct Bench {
   const CompareConfig& config;
-  const DataSet& data;
-  const EncodedSet& rows;
-  const LoadedModel& base;
-  EncodeOptions options;
-  std::vector<std::string> words;
+  at::Device device;
+  Evaluation evaluation;
   Batch timed;
 };
-
-Quality measure_quality(const Variant& variant, const Bench& bench) {
-  const LoadedModel& base = bench.base;
-  return variant.run([&](const Executable& executable) {
-    Quality quality = evaluate_loss(executable, bench.rows.rows, base.program.info().task, base.pad_id(),
-                                    bench.config.batch_tokens, base.program.device());
-    if (!bench.words.empty()) {
-      quality.accuracy =
-          label_word_accuracy(executable, bench.data, bench.words, *base.tokenizer, bench.options,
-                              base.pad_id(), bench.config.batch_tokens, base.program.device());
-    }
-    return quality;
-  });
-}
 
 VariantResult measure(const Variant& variant, const Bench& bench) {
   VariantResult result;
@@ -56,7 +39,8 @@ VariantResult measure(const Variant& variant, const Bench& bench) {
   result.trainable_parameters = variant.trainable_parameters();
   result.file_bytes = variant.file_bytes();
   result.training = variant.training();
-  result.quality = measure_quality(variant, bench);
+  result.quality =
+      variant.run([&](const Executable& executable) { return bench.evaluation.run(executable, bench.device); });
   return result;
 }
 
@@ -142,8 +126,6 @@ void print(const Comparison& comparison, const std::string& json_path) {
 
 int compare(const CompareConfig& config) {
   const std::vector<VariantSpec> specs = parse_variants(config.variant);
-  if (config.model.path.empty())
-    throw Error(ExitCode::usage, "--model is missing", "give the base model file");
   const int threads = use_threads(config.model.threads);
   const DataSet data = read_data(config.data.path, read_options(config.data));
   LoadedModel base = load_model(config.model, data);
@@ -151,14 +133,12 @@ int compare(const CompareConfig& config) {
   const EncodeOptions options = base.encoding(config.data);
   const EncodedSet rows = encode(data, *base.tokenizer, options, threads);
   log_info("eval", config.data.path, ": ", rows.report.summary());
-  const bool language = base.program.info().task == Task::language_model;
-  const Bench bench{config,
-                    data,
-                    rows,
-                    base,
-                    options,
-                    language ? find_label_words(data, config.label_words) : std::vector<std::string>{},
-                    timed_batch(rows, base)};
+  const Task task = base.program.info().task;
+  Bench bench{config, base.program.device(), {rows.rows, task, base.pad_id(), config.batch_tokens},
+              timed_batch(rows, base)};
+  std::vector<std::string> words;
+  if (task == Task::language_model) words = find_label_words(data, config.label_words);
+  if (!words.empty()) bench.evaluation.add_label_words(data, words, *base.tokenizer, options);
 
   Comparison comparison;
   comparison.model_path = config.model.path;
@@ -167,12 +147,12 @@ int compare(const CompareConfig& config) {
   comparison.cpu = cpu_name();
   comparison.torch_version = TORCH_VERSION;
   comparison.threads = threads;
-  comparison.classification = !language;
+  comparison.classification = task == Task::classification;
   comparison.total_parameters = parameter_count(base.program);
   comparison.rows = rows.report.rows;
   comparison.tokens = rows.report.tokens;
   comparison.labelled = rows.report.labelled;
-  comparison.label_words = bench.words;
+  comparison.label_words = words;
   comparison.latency_rows = bench.timed.rows;
   comparison.latency_tokens = bench.timed.time;
   comparison.variants = measure_all(specs, base, bench);

@@ -8,7 +8,6 @@
 #include "lora/base/log.h"
 #include "lora/base/process.h"
 #include "lora/base/text.h"
-#include "lora/eval/evaluate.h"
 
 namespace lora {
 namespace {
@@ -113,27 +112,14 @@ void Loop::log_metrics(const StepResult& result, std::int64_t number) {
   interval_labelled_ = 0;
 }
 
-Validation Loop::measure(std::int64_t step) const {
-  const LoadedModel& model = session_.model;
-  const Quality quality =
-      evaluate_loss(trainee_.executable(), session_.valid.rows, model.program.info().task, model.pad_id(),
-                    session_.config.batch_tokens, model.program.device());
-  Validation validation{step, quality.loss, quality.accuracy};
-  if (!session_.words.empty()) {
-    validation.accuracy = label_word_accuracy(trainee_.executable(), *session_.valid_data, session_.words,
-                                              *model.tokenizer, session_.encoding, model.pad_id(),
-                                              session_.config.batch_tokens, model.program.device());
-  }
-  return validation;
-}
-
 bool Loop::validate(std::int64_t step, bool last) {
-  if (!session_.valid_data) {
+  if (!session_.validation) {
     keep(step, std::nullopt, last);
     return true;
   }
   const double start = monotonic_seconds();
-  const Validation validation = measure(step);
+  const Quality quality = session_.validation->run(trainee_.executable(), session_.model.program.device());
+  const Validation validation{step, quality.loss, quality.accuracy};
   const bool better = std::isfinite(validation.loss) && (!outcome_.best || validation.loss < outcome_.best->loss);
   Json line = {{"step", step}, {"valid_loss", validation.loss}};
   if (validation.accuracy) line["valid_accuracy"] = *validation.accuracy;

@@ -44,7 +44,6 @@ class Loop {
   void check_gradients(const StepResult& result) const;
   /// False if patience is over.
   bool validate(std::int64_t step, bool last);
-  Validation measure(std::int64_t step) const;
   void keep(std::int64_t step, const std::optional<Validation>& validation, bool last);
 
   const Session& session_;

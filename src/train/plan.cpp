@@ -117,11 +117,12 @@ Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler,
   plan.updates_per_epoch = sampler.updates_per_epoch();
   plan.total_updates = config.steps.value_or(config.epochs * plan.updates_per_epoch);
   plan.schedule = make_schedule(config, session.model.program.info().hidden_size, plan.total_updates);
-  const std::uint64_t before = resident_bytes(), available = available_bytes();
   const auto rows = largest_micro_batch(session, sampler);
   plan.largest = exact ? measure_pass(session, trainee, rows, true) : estimate_pass(session, trainee, rows);
-  plan.peak_bytes = std::max(peak_resident_bytes(), before + moment_bytes(trainee) + plan.largest.peak_bytes);
-  plan.available_bytes = available ? before + available : 0;
+  // After the pass the gradients are resident too; the moments come with the first update.
+  const std::uint64_t resident = resident_bytes(), available = available_bytes();
+  plan.peak_bytes = std::max(peak_resident_bytes(), resident + moment_bytes(trainee) + plan.largest.peak_bytes);
+  plan.available_bytes = available ? resident + available : 0;
   if (exact) plan.seconds = estimate_seconds(plan);
   return plan;
 }

@@ -4,12 +4,11 @@
 #include <unordered_set>
 
 #include "lora/base/log.h"
-#include "lora/eval/evaluate.h"
 
 namespace lora {
 namespace {
 
-/// Accuracy during training looks at so many validation rows at most: it runs as often as the loss.
+/// Accuracy by label words looks at so many validation rows at most: words of several tokens need passes of their own.
 constexpr std::size_t kMostAccuracyRows = 512;
 
 std::string_view bytes_of(const EncodedRow& row) {
@@ -34,10 +33,15 @@ Session open_session(const TrainConfig& config) {
   session.encoding = session.model.encoding(config.data);
   session.rows = encode(session.data, *session.model.tokenizer, session.encoding, threads);
   if (!session.valid_data) return session;
-  DataSet& valid = *session.valid_data;
+  const DataSet& valid = *session.valid_data;
   session.valid = encode(valid, *session.model.tokenizer, session.encoding, threads);
-  if (!session.classification()) session.words = find_label_words(session.data, {});
-  if (!session.words.empty() && valid.examples.size() > kMostAccuracyRows) valid.examples.resize(kMostAccuracyRows);
+  session.validation.emplace(session.valid.rows, session.model.program.info().task, session.model.pad_id(),
+                             config.batch_tokens);
+  std::vector<std::string> words;
+  if (!session.classification()) words = find_label_words(session.data, {});
+  if (!words.empty()) {
+    session.validation->add_label_words(valid, words, *session.model.tokenizer, session.encoding, kMostAccuracyRows);
+  }
   return session;
 }
 

@@ -8,6 +8,7 @@
 #include "lora/config/train_config.h"
 #include "lora/data/encode.h"
 #include "lora/data/example.h"
+#include "lora/eval/evaluate.h"
 
 namespace lora {
 
@@ -20,8 +21,8 @@ struct Session {
   DataSet data;
   EncodedSet rows;
   std::optional<DataSet> valid_data;
-  EncodedSet valid;                  ///< empty without validation data
-  std::vector<std::string> words;    ///< label words of the validation data; empty if they have none
+  EncodedSet valid;                        ///< empty without validation data
+  std::optional<Evaluation> validation;    ///< on `valid`, with label words where the training data have them
 
   bool classification() const { return model.program.info().task == Task::classification; }
 };

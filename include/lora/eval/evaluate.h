@@ -18,19 +18,51 @@ struct Quality {
   std::int64_t rows = 0, labelled = 0;
 };
 
-/// Mean loss over all rows (and accuracy of a classifier).
-Quality evaluate_loss(const Executable& executable, const std::vector<EncodedRow>& rows, Task task,
-                      std::int32_t pad_id, std::int64_t max_tokens, at::Device device);
-
 /// The label words of prompt/completion rows: the given ones, or the distinct completions if at most 32 and
 /// each recurs; empty if the data is no classification by words.
 std::vector<std::string> find_label_words(const DataSet& data, const std::vector<std::string>& given);
 
-/// Accuracy by label words: the word with the highest log-likelihood after the prompt wins (ties: the first).
-/// Inputs that are equal (one-token words) run once.
-double label_word_accuracy(const Executable& executable, const DataSet& data,
-                           const std::vector<std::string>& words, const Tokenizer& tokenizer,
-                           const EncodeOptions& options, std::int32_t pad_id, std::int64_t max_tokens,
-                           at::Device device);
+/// Rows to measure models on: the mean loss of all, the accuracy of a classifier, and the accuracy by label words where
+/// such are added. Prepared once, run on any number of models.
+class Evaluation {
+ public:
+  /// `max_tokens`: padded tokens that run at once.
+  Evaluation(const std::vector<EncodedRow>& rows, Task task, std::int32_t pad_id, std::int64_t max_tokens);
+
+  /// Accuracy by label words for the first `most` prompt/completion rows of `data`: the word with the highest
+  /// log-likelihood after the prompt wins (ties: the first). Words whose inputs are the beginning of a measured row, as
+  /// one-token words are, are read from that row's pass and cost nothing. data error for a word without tokens.
+  void add_label_words(const DataSet& data, const std::vector<std::string>& words, const Tokenizer& tokenizer,
+                       const EncodeOptions& options, std::size_t most = SIZE_MAX);
+
+  /// data error if no row has a label.
+  Quality run(const Executable& executable, at::Device device) const;
+
+ private:
+  /// One label word after one prompt: its log-likelihood is the sum over its labelled ids.
+  struct Candidate {
+    std::size_t question, word;
+    TokenIds ids, labels;
+  };
+  /// What runs once: a row, whether its loss counts, and the candidates whose inputs it begins with.
+  struct Pass {
+    EncodedRow row;
+    bool counts = true;
+    std::vector<Candidate> candidates;
+  };
+  using Scores = std::vector<std::vector<double>>;
+
+  void add_candidate(Candidate candidate, std::size_t first_own, const Pass* measured);
+  double score(const Executable& executable, const std::vector<const Pass*>& passes, at::Device device,
+               Scores& scores) const;
+  double label_word_accuracy(const Scores& scores) const;
+
+  Task task_;
+  std::int32_t pad_id_;
+  std::int64_t max_tokens_;
+  std::vector<Pass> passes_;
+  std::vector<std::string> words_;
+  std::vector<std::string> answers_;  ///< of each question
+};
 
 }  // namespace lora

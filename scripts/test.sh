@@ -9,4 +9,8 @@ say "checking layers"
 "$python" scripts/check_layers.py
 say "making test models"
 "$python" tests/fixtures/make_fixtures.py build/release/fixtures
+say "fetching real models"
+for model in smollm2-135m-instruct minilm-l6; do
+  "$python" scripts/fetch_model.py $model || say "no $model: the tests that need it skip"
+done
 ctest --test-dir build/release --output-on-failure --no-tests=error -j2 "$@"

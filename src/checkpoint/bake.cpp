@@ -16,6 +16,7 @@
 #include "lora/base/process.h"
 #include "lora/base/text.h"
 #include "lora/checkpoint/merge.h"
+#include "lora/config/check.h"
 
 namespace lora {
 namespace {
@@ -30,16 +31,10 @@ bool is_same_file(const fs::path& a, const fs::path& b) {
 
 /// What can be refused before anything large is read.
 void check_options(const BakeConfig& config) {
+  check_config(config);
   const auto refuse = [](const std::string& what, const std::string& hint) {
     throw Error(ExitCode::usage, what, hint);
   };
-  if (config.model.path.empty()) refuse("--model is missing", "give the base model file");
-  if (config.model.device != "cpu") {
-    refuse(cat("--device ", config.model.device, ": merging runs on the CPU"), "leave --device out");
-  }
-  if (!config.model.tokenizer.empty()) {
-    refuse("--tokenizer: the merged file keeps the model's own tokenizer", "leave --tokenizer out");
-  }
   const fs::path adapter(config.adapter);
   for (const fs::path& input :
        {fs::path(config.model.path), adapter / kConfigFile, adapter / kTensorFile, adapter / kCardFile}) {

@@ -3,21 +3,13 @@
 #include <algorithm>
 #include <set>
 
+#include "checkpoint/report_text.h"
 #include "eval/variant.h"
 #include "lora/base/process.h"
 #include "lora/base/text.h"
 
 namespace lora {
 namespace {
-
-/// "a.3.b" -> "a.*.b": the first whole segment of digits, which is the layer.
-std::string without_layer(const std::string& name, int layer) {
-  if (layer < 0) return name;
-  std::vector<std::string> segments = split(name, '.');
-  const auto found = std::find(segments.begin(), segments.end(), std::to_string(layer));
-  if (found != segments.end()) *found = "*";
-  return join(segments, ".");
-}
 
 std::string percent(double share, int digits) { return fixed(share * 100, digits) + " %"; }
 
@@ -91,7 +83,7 @@ std::vector<TargetGroup> group_targets(const std::vector<Target>& targets) {
   std::vector<TargetGroup> groups;
   std::vector<std::set<int>> layers;
   for (const Target& target : targets) {
-    const std::string name = without_layer(target.name(), target.site->layer);
+    const std::string name = module_pattern(target.name());
     const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.name == name; });
     const auto index = static_cast<std::size_t>(found - groups.begin());
     if (found == groups.end()) {

@@ -13,7 +13,7 @@
 
 namespace lora {
 
-/// Targets whose paths differ in the layer number only.
+/// Targets whose paths differ in numbers only.
 struct TargetGroup {
   std::string name;            ///< "model.layers.*.self_attn.q_proj"
   std::int64_t count = 0;
@@ -42,7 +42,7 @@ Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler,
 std::string plan_text(const Plan& plan);
 Json plan_json(const Plan& plan);
 
-/// Groups targets by their path with the layer number replaced by "*".
+/// Groups targets by their path with its numbers replaced by "*".
 std::vector<TargetGroup> group_targets(const std::vector<Target>& targets);
 
 /// {0,1,2,5} -> "0-2,5".

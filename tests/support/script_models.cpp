@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <torch/csrc/jit/api/module.h>
-#include <unistd.h>
 
 namespace lora::test {
 namespace {
@@ -14,15 +13,6 @@ void add_linear(torch::jit::Module& module, const std::string& name, int out, in
 }
 
 }  // namespace
-
-ScriptModels::ScriptModels() {
-  static int count = 0;
-  folder_ = std::filesystem::temp_directory_path() /
-            ("lora-models-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
-  std::filesystem::create_directories(folder_);
-}
-
-ScriptModels::~ScriptModels() { std::filesystem::remove_all(folder_); }
 
 std::filesystem::path ScriptModels::transformer(const std::string& returns) {
   at::manual_seed(1);

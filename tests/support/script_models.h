@@ -3,14 +3,13 @@
 #include <filesystem>
 #include <string>
 
+#include "support/temporary_folder.h"
+
 namespace lora::test {
 
 /// Small TorchScript models written into a temporary folder, which is removed with the object.
 class ScriptModels {
  public:
-  ScriptModels();
-  ~ScriptModels();
-
   /// A one-layer transformer with single-head causal attention (matmul and softmax), a residual MLP and a head of its
   /// own. forward(input_ids, attention_mask=None) returns `returns`, code over `logits`: "logits", "(logits, h)",
   /// "{'logits': logits}".
@@ -19,10 +18,10 @@ class ScriptModels {
   /// Saves a module with one parameter `w` [8, 8] and the given forward code.
   std::filesystem::path with_forward(const std::string& name, const std::string& code);
 
-  const std::filesystem::path& folder() const { return folder_; }
+  const std::filesystem::path& folder() const { return folder_.path(); }
 
  private:
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 }  // namespace lora::test

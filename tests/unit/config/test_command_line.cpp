@@ -1,12 +1,10 @@
-#include <unistd.h>
-
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
 #include "config/command_line.h"
 #include "sample_config.h"
 #include "support/catch.h"
+#include "support/temporary_folder.h"
 
 using namespace lora;
 using Strings = std::vector<std::string>;
@@ -26,16 +24,13 @@ std::string refusal(const Strings& arguments) {
 /// A config file that is removed at the end.
 class ConfigFile {
  public:
-  explicit ConfigFile(const std::string& text) {
-    char name[] = "/tmp/lora-config-XXXXXX";
-    close(mkstemp(name));
-    path_ = name;
+  explicit ConfigFile(const std::string& text) : path_((folder_ / "config.json").string()) {
     std::ofstream(path_) << text;
   }
-  ~ConfigFile() { std::filesystem::remove(path_); }
   const std::string& path() const { return path_; }
 
  private:
+  lora::test::TemporaryFolder folder_;
   std::string path_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <regex>
 
 #include "lora/base/text.h"
@@ -51,6 +52,28 @@ Json or_null(bool present, const Value& value) {
   return present ? Json(value) : Json(nullptr);
 }
 
+/// The most frequent rank and alpha, to be the default.
+MethodConfig usual_config(const std::vector<std::pair<std::string, MethodConfig>>& modules) {
+  std::map<std::pair<std::int64_t, double>, int> count;
+  MethodConfig usual;
+  int most = 0;
+  for (const auto& [path, config] : modules) {
+    const int seen = ++count[{config.rank, config.alpha}];
+    if (seen <= most) continue;
+    most = seen;
+    usual = config;
+  }
+  return usual;
+}
+
+/// Longer paths go first: a pattern also matches longer paths that end in it, and the first match counts.
+template <class Value>
+void add_pattern(std::vector<std::pair<std::string, Value>>& patterns, const std::string& path, Value value) {
+  const auto place = std::find_if(patterns.begin(), patterns.end(),
+                                  [&](const auto& pattern) { return pattern.first.size() < path.size(); });
+  patterns.insert(place, {path, value});
+}
+
 }  // namespace
 
 MethodConfig PeftConfig::of(const std::string& module) const {
@@ -58,6 +81,23 @@ MethodConfig PeftConfig::of(const std::string& module) const {
   apply_pattern(rank_pattern, module, config.rank);
   apply_pattern(alpha_pattern, module, config.alpha);
   return config;
+}
+
+void describe_modules(PeftConfig& config, const std::vector<std::pair<std::string, MethodConfig>>& modules) {
+  config.defaults = usual_config(modules);
+  config.target_modules.clear();
+  for (const auto& [path, own] : modules) {
+    config.target_modules.push_back(path);
+    if (own.rank != config.defaults.rank) add_pattern(config.rank_pattern, path, own.rank);
+    if (own.alpha != config.defaults.alpha) add_pattern(config.alpha_pattern, path, own.alpha);
+  }
+  for (const auto& [path, own] : modules) {
+    const MethodConfig read = config.of(path);
+    if (read.rank == own.rank && read.alpha == own.alpha) continue;
+    // Its path ends like another's: say what is the default, too.
+    add_pattern(config.rank_pattern, path, own.rank);
+    add_pattern(config.alpha_pattern, path, own.alpha);
+  }
 }
 
 Json peft_config_json(const PeftConfig& config, const std::string& base_name) {

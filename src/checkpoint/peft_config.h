@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/json.h"
 #include "lora/checkpoint/adapter_folder.h"
@@ -9,6 +11,10 @@ namespace lora {
 
 /// Reads LoraConfig's JSON. file error naming every feature that is switched on and not supported.
 PeftConfig parse_peft_config(const Json& json, const JsonOrigin& origin);
+
+/// Sets the defaults to the most frequent rank and alpha, patterns for the modules that have others, and the
+/// modules' paths as targets.
+void describe_modules(PeftConfig& config, const std::vector<std::pair<std::string, MethodConfig>>& modules);
 
 /// The keys that every PEFT release reads, sorted as PEFT sorts them.
 Json peft_config_json(const PeftConfig& config, const std::string& base_name);

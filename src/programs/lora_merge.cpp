@@ -1,4 +1,5 @@
-#include "lora/checkpoint/merge.h"
+#include "lora/merge/bake.h"
+#include "lora/merge/inspect.h"
 #include "programs/run.h"
 
 int main(int argc, char** argv) {

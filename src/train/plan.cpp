@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "checkpoint/report_text.h"
+#include "base/report_text.h"
 #include "eval/variant.h"
 #include "lora/base/process.h"
 #include "lora/base/text.h"

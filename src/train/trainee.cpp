@@ -96,7 +96,7 @@ std::uint64_t Trainee::save(const std::filesystem::path& adapter_folder, const s
     write_model(model_file, provenance);
     return std::filesystem::file_size(model_file);
   }
-  write_adapter_folder(adapter_folder, program_, adapter_, provenance, card);
+  write_adapter_folder(adapter_folder, pack_adapter(program_, adapter_, provenance), card);
   return std::filesystem::file_size(adapter_folder / "adapter_model.safetensors");
 }
 

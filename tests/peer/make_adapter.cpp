@@ -28,8 +28,7 @@ int main(int argc, char** argv) {
         program, targets, config, saved == "-" ? std::vector<std::string>{} : lora::split(saved, ','), 1);
     at::manual_seed(2);
     for (auto& [name, tensor] : adapter.tensors()) tensor->add_(at::randn(tensor->sizes()) * 0.1);
-    lora::write_adapter_folder(argv[2], program, adapter,
-                               {program.info().name, program.fingerprint(), "", {}}, "random");
+    lora::write_adapter_folder(argv[2], pack_adapter(program, adapter, {program.info().name, program.fingerprint(), "", {}}), "random");
     return 0;
   } catch (const lora::Error& error) {
     std::cerr << error.what() << "\n" << error.hint() << "\n";

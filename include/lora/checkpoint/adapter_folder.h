@@ -43,21 +43,24 @@ struct RankBlock {
   std::int64_t rank = 0;
 };
 
+/// An adapter as a folder holds it: tied to no program.
 struct AdapterFolder {
-  std::filesystem::path path;
+  std::filesystem::path path;  ///< empty if not read from one
   PeftConfig config;
   AdapterProvenance provenance;
   std::map<std::string, at::Tensor> tensors;             ///< by PEFT key
   std::map<std::string, std::vector<RankBlock>> blocks;  ///< of modules that were written from slices
-  std::string sha256;                                    ///< of adapter_model.safetensors
-  std::uint64_t bytes = 0;                               ///< of adapter_model.safetensors
+  std::string sha256;                                    ///< of adapter_model.safetensors, as read
+  std::uint64_t bytes = 0;                               ///< of adapter_model.safetensors, as read
 };
 
+/// What a folder of this adapter holds. Slices of fused projections become whole-module adapters (block-stacked
+/// rank).
+AdapterFolder pack_adapter(const Program& program, const Adapter& adapter, AdapterProvenance provenance);
+
 /// Writes adapter_config.json, adapter_model.safetensors and README.md as PEFT reads them, each atomically
-/// and the tensors last. Slices of fused projections are written as whole-module adapters (block-stacked
-/// rank). `card` is the README.md text below its front matter.
-void write_adapter_folder(const std::filesystem::path& folder, const Program& program, const Adapter& adapter,
-                          const AdapterProvenance& provenance, const std::string& card);
+/// and the tensors last. `card` is the README.md text below its front matter.
+void write_adapter_folder(const std::filesystem::path& path, const AdapterFolder& adapter, const std::string& card);
 
 /// Reads and checks a folder by itself: file errors for damage, tensors that disagree with the config,
 /// unknown PEFT features by name.

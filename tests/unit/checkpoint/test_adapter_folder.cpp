@@ -5,7 +5,7 @@
 #include "lora/base/text.h"
 #include "lora/checkpoint/adapter_folder.h"
 #include "lora/checkpoint/safetensors.h"
-#include "sample_adapter.h"
+#include "support/sample_adapter.h"
 #include "support/catch.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"
@@ -19,7 +19,7 @@ struct Bench {
   explicit Bench(Head head = Head::own) : program(Program::load(every_kind_model(folder.path(), head))) {}
 
   std::filesystem::path write(const Adapter& adapter) const {
-    write_adapter_folder(path(), program, adapter, provenance_of(program), "# card");
+    write_adapter_folder(path(), pack_adapter(program, adapter, provenance_of(program)), "# card");
     return path();
   }
   std::filesystem::path path() const { return folder / "adapter"; }
@@ -101,7 +101,7 @@ TEST_CASE("adapter folder: paths that end alike keep their own targets and patte
   const TemporaryFolder folder;
   const Program program = Program::load(like_named_model(folder.path()));
   const auto written = [&](const Adapter& adapter) {
-    write_adapter_folder(folder / "adapter", program, adapter, provenance_of(program), "");
+    write_adapter_folder(folder / "adapter", pack_adapter(program, adapter, provenance_of(program)), "");
     require_equal(adapter, fit_adapter(read_adapter_folder(folder / "adapter"), program));
     return read_adapter_folder(folder / "adapter").config;
   };

@@ -1,7 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "lora/base/error.h"
-#include "sample_adapter.h"
+#include "support/sample_adapter.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
 
@@ -13,7 +13,7 @@ namespace {
 struct SmallAdapter {
   SmallAdapter() : program(Program::load(every_kind_model(folder.path()))) {
     const Adapter adapter = random_adapter(program, {"c_attn:query"}, {}, {"lora", 1, 4, 0});
-    write_adapter_folder(path, program, adapter, provenance_of(program), "");
+    write_adapter_folder(path, pack_adapter(program, adapter, provenance_of(program)), "");
   }
 
   /// True if the folder is refused with a file error; anything else that is thrown ends the test.

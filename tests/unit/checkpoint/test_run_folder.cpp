@@ -1,5 +1,5 @@
 #include "lora/checkpoint/run_folder.h"
-#include "sample_adapter.h"
+#include "support/sample_adapter.h"
 #include "support/catch.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"

@@ -1,6 +1,7 @@
 #include "lora/config/config_json.h"
 #include "lora/config/eval_config.h"
-#include "lora/config/merge_config.h"
+#include "lora/config/bake_config.h"
+#include "lora/config/inspect_config.h"
 #include "lora/config/train_config.h"
 #include "sample_config.h"
 #include "support/catch.h"

@@ -1,4 +1,4 @@
-#include "checkpoint/merge_history.h"
+#include "merge/merge_history.h"
 
 #include "lora/base/process.h"
 #include "lora/base/text.h"

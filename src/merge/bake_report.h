@@ -5,7 +5,7 @@
 
 #include "adapter/merge.h"
 #include "base/json.h"
-#include "checkpoint/verify_merge.h"
+#include "merge/verify_merge.h"
 
 namespace lora {
 

@@ -1,9 +1,9 @@
 #include <ATen/ATen.h>
 
 #include "base/json.h"
-#include "lora/checkpoint/merge.h"
+#include "lora/merge/inspect.h"
 #include "lora/checkpoint/safetensors.h"
-#include "sample_adapter.h"
+#include "support/sample_adapter.h"
 #include "support/catch.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"
@@ -16,7 +16,7 @@ namespace {
 struct Bench {
   Bench() : program(Program::load(every_kind_model(folder.path(), Head::classifier))) {
     adapter = random_adapter(program, {"wte", "c_attn:query", "c_attn:value", "up"}, {"classifier"});
-    write_adapter_folder(path, program, adapter, provenance_of(program), "");
+    write_adapter_folder(path, pack_adapter(program, adapter, provenance_of(program)), "");
   }
 
   std::string text() const { return inspected(false); }
@@ -77,7 +77,7 @@ TEST_CASE("inspect: untrained and damaged adapters are called so") {
   Bench bench;
   for (auto& [leaf, tensor] : bench.adapter.targets.back().tensors) tensor.zero_();
   bench.adapter.saved_weights.at("classifier.bias")[0] = std::nan("");
-  write_adapter_folder(bench.path, bench.program, bench.adapter, provenance_of(bench.program), "");
+  write_adapter_folder(bench.path, pack_adapter(bench.program, bench.adapter, provenance_of(bench.program)), "");
   const std::string text = bench.text();
   CHECK(text.find("untrained: the update is zero in 1 of 3 modules") != std::string::npos);
   CHECK(text.find("damaged: NaN or Inf in base_model.model.classifier.bias") != std::string::npos);
@@ -88,7 +88,7 @@ TEST_CASE("inspect: text from files reaches the terminal without control charact
   AdapterProvenance provenance = provenance_of(bench.program);
   provenance.base_name = "evil\x1b[31m";
   provenance.facts["note"] = "two\nlines\x1b]0;";
-  write_adapter_folder(bench.path, bench.program, bench.adapter, provenance, "");
+  write_adapter_folder(bench.path, pack_adapter(bench.program, bench.adapter, provenance), "");
   const std::string text = bench.text();
   CHECK(text.find("evil") != std::string::npos);
   CHECK(text.find('\x1b') == std::string::npos);

@@ -1,4 +1,4 @@
-#include "checkpoint/verify_merge.h"
+#include "merge/verify_merge.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>

@@ -7,15 +7,15 @@
 
 #include "adapter/merge.h"
 #include "checkpoint/adapter_metadata.h"
-#include "checkpoint/bake_report.h"
-#include "checkpoint/merge_history.h"
-#include "checkpoint/verify_merge.h"
+#include "merge/bake_report.h"
+#include "merge/merge_history.h"
+#include "merge/verify_merge.h"
 #include "lora/base/error.h"
 #include "lora/base/files.h"
 #include "lora/base/log.h"
 #include "lora/base/process.h"
 #include "lora/base/text.h"
-#include "lora/checkpoint/merge.h"
+#include "lora/merge/bake.h"
 #include "lora/config/check.h"
 
 namespace lora {

@@ -3,10 +3,10 @@
 
 #include "base/json.h"
 #include "base/text_table.h"
-#include "checkpoint/inspection.h"
-#include "checkpoint/report_text.h"
+#include "merge/inspection.h"
+#include "base/report_text.h"
 #include "lora/base/text.h"
-#include "lora/checkpoint/merge.h"
+#include "lora/merge/inspect.h"
 
 namespace lora {
 namespace {

@@ -1,4 +1,4 @@
-#include "checkpoint/report_text.h"
+#include "base/report_text.h"
 
 #include <algorithm>
 #include <cctype>

@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
 
 #include "base/json.h"
-#include "lora/checkpoint/merge.h"
-#include "sample_adapter.h"
+#include "lora/merge/bake.h"
+#include "support/sample_adapter.h"
 #include "support/catch.h"
 #include "support/errors.h"
 #include "support/script_models.h"
@@ -18,8 +18,7 @@ struct Bench {
                  const std::vector<std::string>& saved = {},
                  const std::vector<std::string>& targets = {"c_attn:query", "c_attn:value", "up", "down"})
       : model(every_kind_model(folder.path(), head, type)), program(Program::load(model)) {
-    write_adapter_folder(adapter, program, random_adapter(program, targets, saved), provenance_of(program),
-                         "");
+    write_adapter_folder(adapter, pack_adapter(program, random_adapter(program, targets, saved), provenance_of(program)), "");
   }
 
   BakeConfig config() const {
@@ -151,7 +150,7 @@ TEST_CASE("bake: the same adapter is never merged twice, other adapters of the b
   again.out = (bench.folder / "twice.pt").string();
   bench.require_refused(again, ExitCode::mismatch, {"is already merged into"});
   const Adapter other = random_adapter(bench.program, {"c_proj"});
-  write_adapter_folder(bench.folder / "other", bench.program, other, provenance_of(bench.program), "");
+  write_adapter_folder(bench.folder / "other", pack_adapter(bench.program, other, provenance_of(bench.program)), "");
   again.adapter = (bench.folder / "other").string();
   bench.require_refused(again, ExitCode::mismatch, {"does not fit base"});
 }
@@ -160,8 +159,7 @@ TEST_CASE("bake: merges are remembered across further merges") {
   const Bench bench;
   output_of([&] { bake(bench.config()); });
   const Program merged = Program::load(bench.out);
-  write_adapter_folder(bench.folder / "second", merged, random_adapter(merged, {"c_proj"}),
-                       provenance_of(merged), "");
+  write_adapter_folder(bench.folder / "second", pack_adapter(merged, random_adapter(merged, {"c_proj"}), provenance_of(merged)), "");
   BakeConfig next = bench.config();
   next.model.path = bench.out.string();
   next.adapter = (bench.folder / "second").string();
@@ -180,7 +178,7 @@ TEST_CASE("bake: an untrained adapter is a mismatch, and nothing is written") {
   const Bench bench;
   const Adapter fresh = create_adapter(
       bench.program, resolve_targets(bench.program.sites(), {{"up"}, {}, ""}), {"lora", 2, 4, 0}, {}, 1);
-  write_adapter_folder(bench.adapter, bench.program, fresh, provenance_of(bench.program), "");
+  write_adapter_folder(bench.adapter, pack_adapter(bench.program, fresh, provenance_of(bench.program)), "");
   bench.require_refused(bench.config(), ExitCode::mismatch, {"would change nothing"});
   CHECK(bench.files() == 2);
 }
@@ -195,8 +193,7 @@ TEST_CASE("bake: a weight that is also used where no adapter acts is noticed, an
   )");
   const TemporaryFolder folder;
   const Program program = Program::load(model);
-  write_adapter_folder(folder / "adapter", program, random_adapter(program, {"w"}), provenance_of(program),
-                       "");
+  write_adapter_folder(folder / "adapter", pack_adapter(program, random_adapter(program, {"w"}), provenance_of(program)), "");
   BakeConfig config;
   config.model.path = model.string();
   config.adapter = (folder / "adapter").string();

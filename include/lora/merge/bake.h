@@ -1,6 +1,6 @@
 #pragma once
 
-#include "lora/config/merge_config.h"
+#include "lora/config/bake_config.h"
 
 namespace lora {
 
@@ -12,8 +12,5 @@ namespace lora {
 /// fit, is already merged into the model, would change nothing, or merged and unmerged logits differ. Nothing
 /// that existed is changed by an error.
 int bake(const BakeConfig& config);
-
-/// `lora-merge inspect`: prints what an adapter folder contains and where it came from. Needs no base model.
-int inspect(const InspectConfig& config);
 
 }  // namespace lora

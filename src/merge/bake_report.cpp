@@ -1,9 +1,9 @@
-#include "checkpoint/bake_report.h"
+#include "merge/bake_report.h"
 
 #include <algorithm>
 
 #include "base/text_table.h"
-#include "checkpoint/report_text.h"
+#include "base/report_text.h"
 #include "lora/base/text.h"
 
 namespace lora {

@@ -1,4 +1,4 @@
-#include "checkpoint/inspection.h"
+#include "merge/inspection.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "checkpoint/peft_keys.h"
+#include "merge/module_update.h"
 
 namespace lora {
 namespace {
@@ -17,22 +18,20 @@ double product_norm(const at::Tensor& A, const at::Tensor& B) {
   return square < 0 ? 0 : std::sqrt(square);  // rounding may take a zero below zero
 }
 
-std::vector<ModuleFacts> module_facts(const AdapterFolder& folder, const PeftTensors& tensors) {
+std::vector<ModuleFacts> module_facts(const AdapterFolder& folder) {
   const at::NoGradGuard no_grad;
   std::vector<ModuleFacts> all;
-  for (const auto& [module, factors] : tensors.modules) {
-    const auto [A, B] = factors_of(factors);
-    const MethodConfig config = folder.config.of(module);
+  for (const ModuleUpdate& update : module_updates(folder)) {
     ModuleFacts facts;
-    facts.module = module;
-    facts.rank = config.rank;
-    facts.in = A.size(1);
-    facts.out = B.size(0);
-    facts.alpha = config.alpha;
-    facts.scale = config.scale();
-    facts.parameters = A.numel() + B.numel();
-    facts.update_norm = std::abs(facts.scale) * product_norm(A, B);
-    if (const auto blocks = folder.blocks.find(module); blocks != folder.blocks.end()) {
+    facts.module = update.module;
+    facts.rank = update.config.rank;
+    facts.in = update.in();
+    facts.out = update.out();
+    facts.alpha = update.config.alpha;
+    facts.scale = update.scale();
+    facts.parameters = update.A.numel() + update.B.numel();
+    facts.update_norm = std::abs(facts.scale) * product_norm(update.A, update.B);
+    if (const auto blocks = folder.blocks.find(update.module); blocks != folder.blocks.end()) {
       for (const RankBlock& block : blocks->second) facts.slices.push_back(block.slice);
     }
     all.push_back(std::move(facts));
@@ -44,7 +43,7 @@ std::vector<ModuleFacts> module_facts(const AdapterFolder& folder, const PeftTen
 
 Inspection look_at(const AdapterFolder& folder) {
   const PeftTensors tensors = split_keys(folder.tensors, folder.path.string());
-  Inspection found{folder, module_facts(folder, tensors), {}, 0, {}, {}};
+  Inspection found{folder, module_facts(folder), {}, 0, {}, {}};
   for (const auto& [path, value] : tensors.whole) {
     found.whole[path] = value.sizes().vec();
     found.parameters += value.numel();

@@ -94,11 +94,14 @@ void apply_flags(const OptionTable& options, const Arguments& arguments, Problem
   }
 }
 
-/// Gives the words to the positional options in order.
+/// Gives the words to the positional options in order; a list takes all that are left.
 void apply_words(const OptionTable& options, const Arguments& arguments, Problems& problems) {
   auto word = arguments.words.begin();
   for (const Option& option : options.options()) {
-    if (option.positional && word != arguments.words.end()) option.set(*word++);
+    if (!option.positional || word == arguments.words.end()) continue;
+    const bool is_list = option.kind == OptionKind::list;
+    option.set(is_list ? OptionValue(std::vector<std::string>(word, arguments.words.end())) : OptionValue(*word));
+    word = is_list ? arguments.words.end() : word + 1;
   }
   for (; word != arguments.words.end(); ++word) {
     problems.add(cat("unexpected argument \"", printable(*word), "\""));

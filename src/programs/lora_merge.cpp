@@ -1,13 +1,33 @@
 #include "lora/merge/bake.h"
+#include "lora/merge/combine.h"
+#include "lora/merge/diff.h"
+#include "lora/merge/extract.h"
 #include "lora/merge/inspect.h"
+#include "lora/merge/resize.h"
 #include "programs/run.h"
 
 int main(int argc, char** argv) {
   const auto bake = lora::command<lora::BakeConfig>(
       "bake", "Adds an adapter to the weights of its base model and writes a model that needs no adapter.",
       {"lora-merge bake --model model.pt --adapter runs/first/adapter --out merged.pt"}, lora::bake);
+  const auto combine = lora::command<lora::CombineConfig>(
+      "combine", "Makes one adapter of several: weighted sum, average, TIES or DARE of their updates.",
+      {"lora-merge combine runs/first/adapter runs/second/adapter:-0.5 --out both",
+       "lora-merge combine a b c --method ties --density 0.2 --rank 32 --out merged"},
+      lora::combine);
+  const auto diff = lora::command<lora::DiffConfig>(
+      "diff", "Shows how far two adapters' updates point the same way.",
+      {"lora-merge diff runs/rank8/adapter runs/rank64/adapter"}, lora::diff);
+  const auto extract = lora::command<lora::ExtractConfig>(
+      "extract", "Makes a LoRA of the difference between a fully fine-tuned model and its base.",
+      {"lora-merge extract --base model.pt --tuned runs/full/model.pt --rank 16 --out adapter"}, lora::extract);
   const auto inspect = lora::command<lora::InspectConfig>(
       "inspect", "Shows what an adapter folder contains, what it was trained on, and whether it is sound.",
-      {"lora-merge inspect runs/first/adapter"}, lora::inspect);
-  return lora::run_program("lora-merge", {bake, inspect}, argc, argv);
+      {"lora-merge inspect runs/first/adapter",
+       "lora-merge inspect runs/first/adapter --base model.pt --intruders"},
+      lora::inspect);
+  const auto resize = lora::command<lora::ResizeConfig>(
+      "resize", "Writes an adapter with another rank, and prints the error.",
+      {"lora-merge resize runs/first/adapter --rank 4 --out small"}, lora::resize);
+  return lora::run_program("lora-merge", {bake, combine, diff, extract, inspect, resize}, argc, argv);
 }

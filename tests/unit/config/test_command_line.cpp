@@ -55,6 +55,22 @@ TEST_CASE("flags: lists take several values, repeat, and split at commas only wh
   CHECK(parsed({"x", "--words=[a]"}).words == Strings{"[a]"});
 }
 
+TEST_CASE("flags: a positional list takes all words, before and after other flags") {
+  struct {
+    Strings folders;
+    bool json = false;
+    void visit(OptionTable& v) {
+      v("folders", folders, "what to combine", Positional{}, Required{});
+      v("json", json, "as JSON");
+    }
+  } config;
+  read_command_line({"a:1", "b,c:-0.5", "--json", "d"}, options_of(config));
+  CHECK(config.folders == Strings{"a:1", "b,c:-0.5", "d"});
+  CHECK(config.json);
+  CHECK(failure_of([&] { read_command_line({"--json"}, options_of(config = {})); }) ==
+        "2: --folders is missing: what to combine");
+}
+
 TEST_CASE("flags: yes/no options have three forms") {
   CHECK_FALSE(parsed({"x", "--no-bucket"}).bucket);
   CHECK_FALSE(parsed({"x", "--bucket=false"}).bucket);

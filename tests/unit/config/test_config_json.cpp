@@ -1,7 +1,11 @@
 #include "lora/config/config_json.h"
 #include "lora/config/eval_config.h"
 #include "lora/config/bake_config.h"
+#include "lora/config/combine_config.h"
+#include "lora/config/extract_config.h"
+#include "lora/config/diff_config.h"
 #include "lora/config/inspect_config.h"
+#include "lora/config/resize_config.h"
 #include "lora/config/train_config.h"
 #include "sample_config.h"
 #include "support/catch.h"
@@ -71,7 +75,11 @@ TEST_CASE("config json: the programs' own options read back, defaults and change
   check_round_trip(train);
   check_round_trip(CompareConfig());
   check_round_trip(BakeConfig());
+  check_round_trip(CombineConfig());
+  check_round_trip(ExtractConfig());
+  check_round_trip(ResizeConfig());
   check_round_trip(InspectConfig());
+  check_round_trip(DiffConfig());
 }
 
 TEST_CASE("config json: the options inside a run's record are read") {

@@ -5,7 +5,11 @@
 #include "lora/base/text.h"
 #include "lora/config/eval_config.h"
 #include "lora/config/bake_config.h"
+#include "lora/config/combine_config.h"
+#include "lora/config/extract_config.h"
+#include "lora/config/diff_config.h"
 #include "lora/config/inspect_config.h"
+#include "lora/config/resize_config.h"
 #include "lora/config/train_config.h"
 #include "sample_config.h"
 #include "support/catch.h"
@@ -106,6 +110,10 @@ TEST_CASE("help: every option of every program is there with its default, within
     check_help_is_complete<TrainConfig>(width);
     check_help_is_complete<CompareConfig>(width);
     check_help_is_complete<BakeConfig>(width);
+    check_help_is_complete<CombineConfig>(width);
+    check_help_is_complete<ExtractConfig>(width);
+    check_help_is_complete<ResizeConfig>(width);
     check_help_is_complete<InspectConfig>(width);
+    check_help_is_complete<DiffConfig>(width);
   }
 }

@@ -14,10 +14,19 @@ constexpr MethodAccessor kMethods[] = {lora_method};
 
 }  // namespace
 
-double MethodConfig::scale() const {
-  const auto r = static_cast<double>(rank);
-  return alpha / (rank_stabilised ? std::sqrt(r) : r);
+namespace {
+
+/// What alpha is divided by.
+double divisor(const MethodConfig& config) {
+  const auto r = static_cast<double>(config.rank);
+  return config.rank_stabilised ? std::sqrt(r) : r;
 }
+
+}  // namespace
+
+double MethodConfig::scale() const { return alpha / divisor(*this); }
+
+void MethodConfig::set_scale(double scale) { alpha = scale * divisor(*this); }
 
 const Method& find_method(const std::string& name) {
   for (const MethodAccessor method : kMethods) {

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "lora/base/error.h"
 #include "lora/base/text.h"
@@ -12,12 +11,6 @@ namespace lora {
 namespace {
 
 constexpr const char *kA = "lora_A.weight", *kB = "lora_B.weight";
-
-/// alpha that gives `scale` at this rank.
-double alpha_for(double scale, const MethodConfig& config) {
-  const auto r = static_cast<double>(config.rank);
-  return scale * (config.rank_stabilised ? std::sqrt(r) : r);
-}
 
 at::Tensor rows_of(const SiteSlice& slice, const at::Tensor& like) {
   return at::tensor(slice.rows, at::kLong).to(like.device());
@@ -42,7 +35,7 @@ PeftModule stack(const std::vector<const AdaptedTarget*>& parts) {
     module.blocks.push_back({slice ? to_string(slice->role) : "", part->config.rank});
     module.config.rank += part->config.rank;
   }
-  module.config.alpha = alpha_for(scale, module.config);
+  module.config.set_scale(scale);
   module.tensors = {{kA, at::cat(down, 0)}, {kB, at::cat(up, 1)}};
   return module;
 }
@@ -88,7 +81,7 @@ std::vector<AdaptedTarget> targets_of(const PeftModule& module) {
     const SiteSlice* slice = block.slice.empty() ? nullptr : find_slice(*module.site, block.slice);
     MethodConfig config = module.config;
     config.rank = block.rank;
-    config.alpha = alpha_for(module.config.scale(), config);
+    config.set_scale(module.config.scale());
     const at::Tensor columns = B.narrow(1, begin, block.rank);
     const at::Tensor up = slice ? columns.index_select(0, rows_of(*slice, B)) : columns.clone();
     non_zero += up.count_nonzero().item<std::int64_t>();

@@ -1,141 +1,95 @@
+#include "lora/merge/inspect.h"
+
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <iostream>
+#include <optional>
 
 #include "base/json.h"
-#include "base/text_table.h"
-#include "merge/inspection.h"
-#include "base/report_text.h"
+#include "lora/base/error.h"
+#include "lora/base/log.h"
 #include "lora/base/text.h"
-#include "lora/merge/inspect.h"
+#include "lora/config/check.h"
+#include "merge/base_report.h"
+#include "merge/inspection_report.h"
+#include "merge/output_folder.h"
+#include "merge/shrink.h"
+#include "merge/site_update.h"
 
 namespace lora {
 namespace {
 
-/// Modules with one pattern, rank, alpha and shape.
-struct ModuleGroup {
-  std::string pattern;
-  ModuleFacts first;
-  std::int64_t count = 0, parameters = 0;
-  double smallest_norm = 0, largest_norm = 0;
-};
-
-bool belong_together(const ModuleFacts& a, const ModuleFacts& b) {
-  return a.rank == b.rank && a.alpha == b.alpha && a.in == b.in && a.out == b.out && a.slices == b.slices;
+void check_options(const InspectConfig& config) {
+  check_config(config);
+  const auto refuse = [](const std::string& what, const std::string& hint) {
+    throw Error(ExitCode::usage, what, hint);
+  };
+  const bool wants_intruders = config.intruders || config.shrink_intruders;
+  if (wants_intruders && config.base.empty())
+    refuse("intruder dimensions are found beside the base's weights", "add --base MODEL.pt");
+  if (config.shrink_intruders.has_value() == config.out.empty())
+    refuse("--shrink-intruders and --out belong together", "give both, or neither");
+  if (!config.out.empty()) check_output_folder(config.out, {config.adapter}, config.overwrite);
 }
 
-std::vector<ModuleGroup> group(const std::vector<ModuleFacts>& modules) {
-  std::vector<ModuleGroup> groups;
-  for (const ModuleFacts& facts : modules) {
-    const std::string pattern = module_pattern(facts.module);
-    auto found = std::find_if(groups.begin(), groups.end(), [&](const ModuleGroup& each) {
-      return each.pattern == pattern && belong_together(each.first, facts);
-    });
-    if (found == groups.end()) {
-      found = groups.insert(groups.end(), {pattern, facts, 0, 0, facts.update_norm, facts.update_norm});
-    }
-    ++found->count;
-    found->parameters += facts.parameters;
-    found->smallest_norm = std::min(found->smallest_norm, facts.update_norm);
-    found->largest_norm = std::max(found->largest_norm, facts.update_norm);
-  }
-  return groups;
+IntruderOptions intruder_options(const InspectConfig& config) {
+  return {config.intruder_directions, config.intruder_threshold};
 }
 
-Json inspection_json(const Inspection& found) {
-  const AdapterFolder& folder = found.folder;
-  Json modules = Json::array(), whole = Json::array();
-  for (const ModuleFacts& facts : found.modules) {
-    modules.push_back({{"module", facts.module},
-                       {"rank", facts.rank},
-                       {"alpha", facts.alpha},
-                       {"scale", facts.scale},
-                       {"in", facts.in},
-                       {"out", facts.out},
-                       {"slices", facts.slices},
-                       {"parameters", facts.parameters},
-                       {"update_norm", facts.update_norm}});
+ModuleIntruders intruders_of(const Program& program, const Adapter& adapter, const IntruderOptions& options) {
+  ModuleIntruders all;
+  const auto updates = site_updates(adapter);
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    const Site& site = *updates[i].site;
+    log_info("inspect", "singular directions of ", site.path, " (", i + 1, " of ", updates.size(), ")");
+    const at::Tensor base = output_by_input(site, program.weight(site.weight).value).to(at::kDouble);
+    all[site.path] = find_intruders(base, base + updates[i].delta(program), options);
   }
-  for (const auto& [path, shape] : found.whole) whole.push_back({{"parameter", path}, {"shape", shape}});
-  return {{"adapter", folder.path.string()},
-          {"method", folder.config.defaults.method},
-          {"rank_stabilised", folder.config.defaults.rank_stabilised},
-          {"task_type", folder.config.task_type},
-          {"base", folder.provenance.base_name},
-          {"base_fingerprint", folder.provenance.base_fingerprint},
-          {"tokenizer_hash", folder.provenance.tokenizer_hash},
-          {"facts", folder.provenance.facts},
-          {"parameters", found.parameters},
-          {"bytes", folder.bytes},
-          {"sha256", folder.sha256},
-          {"modules", modules},
-          {"trained_whole", whole},
-          {"not_finite", found.not_finite},
-          {"without_update", found.without_update}};
+  return all;
 }
 
-std::string or_unknown(const std::string& text) { return text.empty() ? "unknown" : text; }
-
-/// One fact a line, names in a column of their own.
-std::string fact_line(const std::string& name, const std::string& value) {
-  constexpr std::size_t kColumn = 13;
-  return printable(cat(name, std::string(name.size() < kColumn ? kColumn - name.size() : 1, ' '), value)) +
-         "\n";
+void write_shrunk(const InspectConfig& config, const AdapterFolder& folder, const ModuleIntruders& intruders) {
+  const bool none = std::all_of(intruders.begin(), intruders.end(), [](const auto& each) { return each.second.empty(); });
+  if (none) {
+    throw Error(ExitCode::mismatch, "the adapter has no intruder dimensions: there is nothing to shrink",
+                "raise --intruder-threshold or --intruder-directions to call more directions intruders");
+  }
+  AdapterFolder shrunk = shrink_intruders(folder, intruders, *config.shrink_intruders);
+  shrunk.provenance.facts["intruders_scaled"] = cat(*config.shrink_intruders);
+  shrunk.provenance.facts["made_from"] = folder.sha256;
+  write_adapter_folder(config.out, shrunk,
+                       cat("The intruder dimensions of ", printable(config.adapter), " scaled by ",
+                           *config.shrink_intruders, " by `lora-merge inspect`."));
 }
 
-std::string facts_text(const Inspection& found) {
-  const AdapterFolder& folder = found.folder;
-  const AdapterProvenance& provenance = folder.provenance;
-  const MethodConfig& method = folder.config.defaults;
-  const bool ours = !provenance.base_fingerprint.empty();
-  std::string text = fact_line("adapter", folder.path.string());
-  text += fact_line("method", method.method + (method.rank_stabilised ? ", rank-stabilised scale" : ""));
-  text += fact_line("task", or_unknown(folder.config.task_type));
-  text += fact_line("base", or_unknown(provenance.base_name));
-  text += fact_line("fingerprint", or_unknown(provenance.base_fingerprint));
-  text += fact_line("tokenizer", or_unknown(provenance.tokenizer_hash));
-  text += fact_line("parameters", cat(found.parameters, " in ", folder.tensors.size(), " tensors"));
-  text += fact_line("file", cat(human_bytes(folder.bytes), ", sha256 ", folder.sha256));
-  text += fact_line(
-      "content", ours ? "agrees with its recorded hash" : "has no recorded hash (written by another tool)");
-  for (const auto& [name, value] : provenance.facts) text += fact_line(name, value);
-  return text;
-}
-
-std::string modules_table(const Inspection& found) {
-  TextTable table({"module", "count", "rank", "alpha", "in", "out", "parameters", "update norm", "slices"},
-                  {8});
-  for (const ModuleGroup& each : group(found.modules)) {
-    const std::string smallest = significant(each.smallest_norm, 3),
-                      largest = significant(each.largest_norm, 3);
-    table.add({each.pattern, cat(each.count), cat(each.first.rank), significant(each.first.alpha, 6),
-               cat(each.first.in), cat(each.first.out), cat(each.parameters),
-               smallest == largest ? largest : cat(smallest, " - ", largest), join(each.first.slices, " ")});
+/// The sections that need the base's weights.
+void add_base(const InspectConfig& config, const AdapterFolder& folder, Json& json, std::string& text) {
+  const Program program = Program::load(config.base);
+  const Adapter adapter = fit_adapter(folder, program);
+  const auto facts = analyse_with_base(program, adapter);
+  json["beside_base"] = base_json(facts);
+  text += "\n" + base_text(facts);
+  if (!config.intruders && !config.shrink_intruders) return;
+  const ModuleIntruders intruders = intruders_of(program, adapter, intruder_options(config));
+  json["intruders"] = intruders_json(intruders);
+  text += "\n" + intruders_text(intruders, intruder_options(config));
+  if (config.shrink_intruders) {
+    write_shrunk(config, folder, intruders);
+    text += cat("written: ", printable(config.out), ", their strength times ", *config.shrink_intruders, "\n");
   }
-  return table.str();
-}
-
-std::string inspection_text(const Inspection& found) {
-  std::string text = facts_text(found) + "\n";
-  if (!found.modules.empty()) text += modules_table(found) + "update norm: |scale B A|, Frobenius\n";
-  for (const auto& [path, shape] : found.whole) {
-    text += cat("trained whole: ", printable(path), " [", join(shape, ", "), "]\n");
-  }
-  if (!found.not_finite.empty()) {
-    text += cat("damaged: NaN or Inf in ", printable(join(found.not_finite, ", ")), "\n");
-  }
-  if (!found.without_update.empty()) {
-    text += cat("untrained: the update is zero in ", found.without_update.size(), " of ",
-                found.modules.size(), " modules\n");
-  }
-  return text;
 }
 
 }  // namespace
 
 int inspect(const InspectConfig& config) {
+  check_options(config);
   const AdapterFolder folder = read_adapter_folder(config.adapter);
   const Inspection found = look_at(folder);
-  std::cout << (config.json ? inspection_json(found).dump(2) + "\n" : inspection_text(found)) << std::flush;
+  Json json = inspection_json(found);
+  std::string text = inspection_text(found);
+  if (!config.base.empty()) add_base(config, folder, json, text);
+  std::cout << (config.json ? json.dump(2) + "\n" : text) << std::flush;
   return 0;
 }
 

@@ -4,18 +4,23 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <limits>
 
 #include "checkpoint/peft_keys.h"
+#include "lora/kernels/low_rank.h"
 #include "merge/module_update.h"
+#include "merge/subspace.h"
 
 namespace lora {
 namespace {
 
-/// |B A| without the product: |B A|^2 = sum over i, j of (B^T B)_ij (A A^T)_ij.
-double product_norm(const at::Tensor& A, const at::Tensor& B) {
-  const at::Tensor a = A.to(at::kDouble), b = B.to(at::kDouble);
-  const double square = (at::mm(b.t(), b) * at::mm(a, a.t())).sum().item<double>();
-  return square < 0 ? 0 : std::sqrt(square);  // rounding may take a zero below zero
+void measure(const ModuleUpdate& update, ModuleFacts& facts) {
+  const at::Tensor A = update.A.to(at::kDouble), B = update.B.to(at::kDouble);
+  facts.update_norm = facts.effective_rank = std::numeric_limits<double>::quiet_NaN();
+  if (!at::isfinite(A).all().item<bool>() || !at::isfinite(B).all().item<bool>()) return;
+  const at::Tensor S = svd_of_product(B, A).S;
+  facts.update_norm = std::abs(facts.scale) * S.norm().item<double>();
+  facts.effective_rank = effective_rank(S);
 }
 
 std::vector<ModuleFacts> module_facts(const AdapterFolder& folder) {
@@ -30,7 +35,7 @@ std::vector<ModuleFacts> module_facts(const AdapterFolder& folder) {
     facts.alpha = update.config.alpha;
     facts.scale = update.scale();
     facts.parameters = update.A.numel() + update.B.numel();
-    facts.update_norm = std::abs(facts.scale) * product_norm(update.A, update.B);
+    measure(update, facts);
     if (const auto blocks = folder.blocks.find(update.module); blocks != folder.blocks.end()) {
       for (const RankBlock& block : blocks->second) facts.slices.push_back(block.slice);
     }

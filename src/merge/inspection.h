@@ -17,6 +17,7 @@ struct ModuleFacts {
   std::vector<std::string> slices;
   std::int64_t parameters = 0;
   double update_norm = 0;  ///< |scale B A|, Frobenius; NaN if a factor is not finite
+  double effective_rank = 0;  ///< of the update, see subspace.h; NaN if a factor is not finite
 };
 
 /// Everything that is reported about a folder.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,5 +23,12 @@ struct ModuleUpdate {
 
 /// The folder's modules in the order of their paths. The folder's tensors were checked when it was read.
 std::vector<ModuleUpdate> module_updates(const AdapterFolder& folder);
+
+/// `folder` with these modules instead of its own; rank, alpha and targets of its config describe them. Everything
+/// else stays.
+AdapterFolder with_modules(AdapterFolder folder, const std::vector<ModuleUpdate>& updates);
+
+/// The folder's tensors that are no low-rank factors, by PEFT key without its prefix.
+std::map<std::string, at::Tensor> other_tensors(const AdapterFolder& folder);
 
 }  // namespace lora

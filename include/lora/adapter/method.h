@@ -22,6 +22,8 @@ struct MethodConfig {
 
   /// What the low-rank product is multiplied by: alpha / rank (LoRA paper, section 4.1).
   double scale() const;
+  /// Sets alpha so that scale() is `scale` at the present rank.
+  void set_scale(double scale);
 };
 
 /// What is trained at a target. Stateless: one row of the table in methods.cpp.

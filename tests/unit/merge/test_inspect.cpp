@@ -13,6 +13,13 @@ using namespace lora::test;
 
 namespace {
 
+InspectConfig asked(const std::filesystem::path& adapter, bool json) {
+  InspectConfig config;
+  config.adapter = adapter.string();
+  config.json = json;
+  return config;
+}
+
 struct Bench {
   Bench() : program(Program::load(every_kind_model(folder.path(), Head::classifier))) {
     adapter = random_adapter(program, {"wte", "c_attn:query", "c_attn:value", "up"}, {"classifier"});
@@ -22,7 +29,7 @@ struct Bench {
   std::string text() const { return inspected(false); }
   Json json() const { return Json::parse(inspected(true)); }
   std::string inspected(bool json) const {
-    return output_of([&] { inspect({path.string(), json}); });
+    return output_of([&] { inspect(asked(path, json)); });
   }
 
   TemporaryFolder folder;
@@ -98,7 +105,7 @@ TEST_CASE("inspect: a folder that is none is a file error") {
   const Bench bench;
   require_error(
       [&] {
-        inspect({(bench.folder / "absent").string(), false});
+        inspect(asked(bench.folder / "absent", false));
       },
       ExitCode::file, {"does not exist"});
 }

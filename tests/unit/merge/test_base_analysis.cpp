@@ -150,7 +150,7 @@ TEST_CASE("inspect --base: options that need each other, and a shrinking without
   config.out = (bench.folder / "shrunk").string();
   config.intruder_threshold = 0;
   require_error([&] { inspect(config); }, ExitCode::mismatch, {"no intruder dimensions"});
-  CHECK_FALSE(std::filesystem::exists(config.out));
+  CHECK_FALSE(std::filesystem::exists(std::filesystem::path(config.out) / "adapter_model.safetensors"));
   config.out = config.adapter;
   require_error([&] { inspect(config); }, ExitCode::usage, {"input"});
 }

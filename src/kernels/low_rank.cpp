@@ -45,8 +45,10 @@ Svd randomised_svd(const at::Tensor& matrix, std::int64_t rank, at::Generator& g
   for (int i = 0; i < options.power_iterations; ++i) {
     basis = orthonormal(at::mm(matrix, orthonormal(at::mm(matrix.t(), basis))));
   }
-  const Svd inner = full_svd(at::mm(basis.t(), matrix));
-  return Svd{at::mm(basis, inner.U), inner.S, inner.V}.first(rank);
+  // Q^T M = core^T right^T: the SVD is one of a small square.
+  const auto [right, core] = at::linalg_qr(at::mm(matrix.t(), basis));
+  const Svd inner = full_svd(core.t());
+  return Svd{at::mm(basis, inner.U), inner.S, at::mm(right, inner.V)}.first(rank);
 }
 
 }  // namespace lora

@@ -52,9 +52,8 @@ class Extractor {
                   cat("leave one out: --exclude ", site.path));
     }
     adapted_.insert(site.path);
-    const at::Tensor update = output_by_input(site, change(site.weight)).contiguous();
-    if (update.count_nonzero().item<std::int64_t>() == 0) return result_.unchanged.push_back(site.path);
-    const LowRankFit fit = fitter_.fit(update);
+    const LowRankFit fit = fitter_.fit(output_by_input(site, change(site.weight)).contiguous());
+    if (fit.norm == 0) return result_.unchanged.push_back(site.path);
     ModuleUpdate module;
     module.module = site.path;
     module.embedding = site.kind == SiteKind::embedding;
@@ -70,9 +69,8 @@ class Extractor {
   void compare_others() {
     for (const auto& [weight, facts] : base_.facts()) {
       if (covered_.count(weight)) continue;
-      const at::Tensor before = base_.load(weight), after = tuned_.load(weight);
-      if (at::equal(before, after)) continue;
-      result_.uncovered.push_back({weight, (after.to(at::kDouble) - before.to(at::kDouble)).norm().item<double>()});
+      const double norm = at::linalg_vector_norm(change(weight), 2, std::nullopt, false, at::kDouble).item<double>();
+      if (norm != 0) result_.uncovered.push_back({weight, norm});
     }
   }
 

@@ -14,22 +14,21 @@ namespace {
 
 constexpr std::int64_t kFirstSketch = 16;
 constexpr double kFloatError = 1e-2;  ///< smaller errors are chosen in float64
-constexpr std::int64_t kBlockElements = 1 << 22;
+constexpr std::int64_t kBlockElements = 1 << 17;
 
 double square_sum(const at::Tensor& tensor) {
   const double norm = at::linalg_vector_norm(tensor, 2, std::nullopt, false, at::kDouble).item<double>();
   return norm * norm;
 }
 
-/// |M - B A| in float64, a block of rows at a time.
+/// |M - B A| in M's type, a block of rows at a time that stays in the cache; squares are summed in float64.
 double distance(const at::Tensor& matrix, const at::Tensor& B, const at::Tensor& A) {
-  const at::Tensor right = A.to(at::kDouble);
+  const at::Tensor left = B.to(matrix.scalar_type()), right = A.to(matrix.scalar_type());
   const std::int64_t step = std::max<std::int64_t>(1, kBlockElements / std::max<std::int64_t>(1, matrix.size(1)));
   double square = 0;
   for (std::int64_t row = 0; row < matrix.size(0); row += step) {
     const std::int64_t rows = std::min(step, matrix.size(0) - row);
-    const at::Tensor left = B.narrow(0, row, rows).to(at::kDouble);
-    square += square_sum(at::addmm(matrix.narrow(0, row, rows).to(at::kDouble), left, right, 1, -1));
+    square += square_sum(at::addmm(matrix.narrow(0, row, rows), left.narrow(0, row, rows), right, 1, -1));
   }
   return std::sqrt(square);
 }
@@ -98,12 +97,13 @@ LowRankFit MatrixFitter::fit(const at::Tensor& matrix) {
   const at::NoGradGuard no_grad;
   const bool in_double = !choice_.is_fixed() && choice_.error < kFloatError;
   const at::Tensor working = matrix.to(in_double ? at::kDouble : at::kFloat);
-  const double square = square_sum(matrix);
+  const double square = square_sum(working);
+  if (square == 0) return {at::zeros({1, matrix.size(1)}), at::zeros({matrix.size(0), 1}), 0, 0};
   const Svd svd = leading(working, square);
   const std::int64_t most = std::min(matrix.size(0), matrix.size(1));
   LowRankFit fit = balanced(svd, std::min(choice_.of(svd.S, square), most));
   fit.norm = std::sqrt(square);
-  fit.lost = distance(matrix, fit.B, fit.A);
+  fit.lost = distance(working, fit.B, fit.A);
   return fit;
 }
 

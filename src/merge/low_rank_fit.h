@@ -37,8 +37,10 @@ struct LowRankFit {
 LowRankFit fit_product(const at::Tensor& B, const at::Tensor& A, const RankChoice& choice);
 
 /// Approximates dense matrices by a randomised SVD, or by the full one if `exact` or if nearly all is kept.
-/// Computes in float32 and measures `lost` in float64 on the factors as returned; an error below 1 % is chosen in
-/// float64, because float32 singular values know the rest |M|^2 - S_1^2 - ... - S_k^2 to about 1e-6 of |M|^2 only.
+///
+/// Works in float32: rounding changes `lost`, which is measured on the returned factors, by about 1e-7 of |M|. An error
+/// below 1 % is chosen and measured in float64, because float32 singular values know the rest
+/// |M|^2 - S_1^2 - ... - S_k^2 to about 1e-6 of |M|^2 only. A zero matrix has a fit of rank 1.
 class MatrixFitter {
  public:
   MatrixFitter(const RankChoice& choice, bool exact, std::uint64_t seed);

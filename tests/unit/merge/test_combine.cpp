@@ -51,7 +51,8 @@ class Bench {
     return Json::parse(output_of([&] { combine(config); }));
   }
 
-  void require_refused(const CombineConfig& config, ExitCode code, std::initializer_list<std::string> parts) const {
+  void require_refused(CombineConfig config, ExitCode code, std::initializer_list<std::string> parts) const {
+    config.overwrite = true;
     require_error([&] { output_of([&] { combine(config); }); }, code, parts);
   }
 

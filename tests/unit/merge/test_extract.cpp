@@ -48,7 +48,8 @@ class Bench {
     return Json::parse(output_of([&] { extract(config); }));
   }
 
-  void require_refused(const ExtractConfig& config, ExitCode code, std::initializer_list<std::string> parts) const {
+  void require_refused(ExtractConfig config, ExitCode code, std::initializer_list<std::string> parts) const {
+    config.overwrite = true;
     require_error([&] { output_of([&] { extract(config); }); }, code, parts);
   }
 

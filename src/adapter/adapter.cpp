@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 
@@ -17,6 +19,18 @@ std::vector<std::pair<std::string, TensorPointer>> named_tensors(AnyAdapter& ada
   }
   for (auto& [path, tensor] : adapter.saved_weights) all.emplace_back(path, &tensor);
   return all;
+}
+
+/// The site's output with all of the adapter's targets there.
+at::Tensor adapted_output(const Adapter& adapter, const Site* site, const SiteValues& values) {
+  at::Tensor output = values.output;
+  for (const AdaptedTarget& adapted : adapter.targets) {
+    if (adapted.target.site != site) continue;
+    output = find_method(adapted.config.method)
+                 .forward({output, values.input, values.weight}, adapted.target, adapted.tensors, adapted.config,
+                          /*training=*/false);
+  }
+  return output;
 }
 
 }  // namespace
@@ -49,6 +63,26 @@ std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training)
       return method.forward(values, adapted.target, adapted.tensors, adapted.config, training);
     };
     hooks.push_back({now.target.site, hook});
+  }
+  return hooks;
+}
+
+std::vector<HookedSite> make_hooks(const AdapterMix& mix) {
+  std::vector<const Site*> sites;
+  for (const WeightedAdapter& each : mix) {
+    for (const AdaptedTarget& adapted : each.adapter->targets) {
+      const Site* site = adapted.target.site;
+      if (std::find(sites.begin(), sites.end(), site) == sites.end()) sites.push_back(site);
+    }
+  }
+  std::vector<HookedSite> hooks;
+  for (const Site* site : sites) {
+    hooks.push_back({site, [mix, site](const SiteValues& values) {
+                       at::Tensor sum = values.output;
+                       for (const auto& [adapter, weight] : mix)
+                         sum = sum + (adapted_output(*adapter, site, values) - values.output) * weight;
+                       return sum;
+                     }});
   }
   return hooks;
 }

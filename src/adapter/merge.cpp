@@ -13,37 +13,30 @@ namespace {
 
 bool is_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
 
-void refuse_shared_slots(const Program& program, const Adapter& adapter) {
-  for (const AdaptedTarget& adapted : adapter.targets) {
-    const Site& site = *adapted.target.site;
-    if (site.own_slot) continue;
-    std::vector<std::string> others;
-    for (const Site& other : program.sites()) {
-      if (&other != &site && other.weight == site.weight) others.push_back(other.path);
+void refuse_shared_slots(const Program& program, const AdapterMix& mix) {
+  for (const WeightedAdapter& each : mix) {
+    for (const AdaptedTarget& adapted : each.adapter->targets) {
+      const Site& site = *adapted.target.site;
+      if (site.own_slot) continue;
+      std::vector<std::string> others;
+      for (const Site& other : program.sites()) {
+        if (&other != &site && other.weight == site.weight) others.push_back(other.path);
+      }
+      throw Error(
+          ExitCode::mismatch,
+          cat("cannot merge into \"", site.path, "\": the file stores one tensor (", site.weight,
+              ") for it and ", join(others, ", "), ", which would change too"),
+          "use the adapter unmerged, train one without this target, or export the model with untied weights");
     }
-    throw Error(
-        ExitCode::mismatch,
-        cat("cannot merge into \"", site.path, "\": the file stores one tensor (", site.weight,
-            ") for it and ", join(others, ", "), ", which would change too"),
-        "use the adapter unmerged, train one without this target, or export the model with untied weights");
   }
 }
 
-/// Rounds `exact` (float64) to the base's dtype and says what that did to the update.
-MergedWeight round_once(const Site& site, const at::Tensor& base, const at::Tensor& exact) {
-  MergedWeight merged{site.weight, site.path, exact.to(base.scalar_type())};
-  if (!is_finite(merged.value)) {
-    throw Error(ExitCode::mismatch, cat("merging into \"", site.weight, "\" overflows ", base.dtype().name()),
-                "export the model in a type with more range (float32, bfloat16)");
+std::vector<const AdaptedTarget*> targets_at(const Adapter& adapter, const std::string& weight) {
+  std::vector<const AdaptedTarget*> targets;
+  for (const AdaptedTarget& adapted : adapter.targets) {
+    if (adapted.target.site->weight == weight) targets.push_back(&adapted);
   }
-  const at::Tensor update = exact - base, change = merged.value.to(at::kDouble) - base;
-  const at::Tensor has_update = update.ne(0);
-  const double updates = has_update.sum().item<double>(), norm = update.norm().item<double>();
-  merged.largest_change = change.abs().max().item<double>();
-  if (updates > 0)
-    merged.swallowed_share = has_update.logical_and(change.eq(0)).sum().item<double>() / updates;
-  if (norm > 0) merged.norm_lost = (update - change).norm().item<double>() / norm;
-  return merged;
+  return targets;
 }
 
 }  // namespace
@@ -59,46 +52,92 @@ void refuse_non_finite(const Adapter& adapter) {
               "it comes from a diverged training or is damaged: use an earlier one");
 }
 
-std::vector<MergedWeight> merge_targets(const Program& program, const Adapter& adapter) {
+at::Tensor updated_weight(const at::Tensor& base, const std::vector<const AdaptedTarget*>& targets) {
   const at::NoGradGuard no_grad;
-  refuse_non_finite(adapter);
-  refuse_shared_slots(program, adapter);
-  std::vector<MergedWeight> merged;
-  for (const AdaptedTarget& first : adapter.targets) {
-    const Site& site = *first.target.site;
-    const bool done = std::any_of(merged.begin(), merged.end(),
-                                  [&](const MergedWeight& each) { return each.path == site.weight; });
-    if (done) continue;
-    const at::Tensor& base = program.weight(site.weight).value;
-    at::Tensor exact = base.to(at::kDouble);
-    for (const AdaptedTarget& adapted : adapter.targets) {
-      if (adapted.target.site->weight != site.weight) continue;
-      exact = find_method(adapted.config.method)
-                  .effective_weight(exact, adapted.target, adapted.tensors, adapted.config);
+  at::Tensor updated = base.to(at::kDouble);
+  for (const AdaptedTarget* adapted : targets) {
+    updated = find_method(adapted->config.method)
+                  .effective_weight(updated, adapted->target, adapted->tensors, adapted->config);
+  }
+  return updated;
+}
+
+std::vector<std::string> weights_to_merge(const Program& program, const AdapterMix& mix) {
+  refuse_shared_slots(program, mix);
+  std::vector<std::string> paths;
+  for (const WeightedAdapter& each : mix) {
+    for (const AdaptedTarget& adapted : each.adapter->targets) {
+      const std::string& path = adapted.target.site->weight;
+      if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
     }
-    merged.push_back(round_once(site, base, exact));
+  }
+  return paths;
+}
+
+MergedWeight merge_weight(const AdapterMix& mix, const std::string& path, const at::Tensor& base) {
+  const at::NoGradGuard no_grad;
+  MergedWeight merged{path, {}, {}};
+  const at::Tensor exact_base = base.to(at::kDouble);
+  at::Tensor exact = exact_base;
+  for (const auto& [adapter, weight] : mix) {
+    const auto targets = targets_at(*adapter, path);
+    if (targets.empty()) continue;
+    merged.module = targets.front()->target.site->path;
+    const at::Tensor updated = updated_weight(exact_base, targets);
+    const bool alone = mix.size() == 1 && weight == 1;
+    exact = alone ? updated : exact + (updated - exact_base) * weight;
+  }
+  merged.update = round_update(base.cpu(), exact.cpu());
+  if (!merged.update.finite) {
+    throw Error(ExitCode::mismatch, cat("merging into \"", path, "\" overflows ", base.dtype().name()),
+                "export the model in a type with more range (float32, bfloat16)");
   }
   return merged;
 }
 
-void refuse_no_change(const Program& program, const Adapter& adapter,
+std::vector<MergedWeight> merge_targets(const Program& program, const AdapterMix& mix) {
+  for (const WeightedAdapter& each : mix) refuse_non_finite(*each.adapter);
+  std::vector<MergedWeight> merged;
+  for (const std::string& path : weights_to_merge(program, mix))
+    merged.push_back(merge_weight(mix, path, program.weight(path).value));
+  return merged;
+}
+
+std::map<std::string, at::Tensor> whole_weights(const AdapterMix& mix) {
+  std::map<std::string, at::Tensor> whole;
+  std::vector<std::string> refused;
+  for (const auto& [adapter, weight] : mix) {
+    for (const auto& [path, value] : adapter->saved_weights) {
+      if (weight != 1) refused.push_back(cat("  ", path, "  has the factor ", weight));
+      if (!whole.emplace(path, value).second) refused.push_back(cat("  ", path, "  is in two adapters"));
+    }
+  }
+  if (refused.empty()) return whole;
+  throw Error(ExitCode::mismatch,
+              cat("weights that adapters hold whole (modules_to_save, biases) replace the base's and cannot be summed\n",
+                  join(refused, "\n")),
+              "give one adapter that holds them, with the factor 1; lora-merge combine has choices for them");
+}
+
+void refuse_no_change(const Program& program, const std::map<std::string, at::Tensor>& whole,
                       const std::vector<MergedWeight>& merged) {
   const bool any_merged =
       std::any_of(merged.begin(), merged.end(), [](const auto& each) { return each.changed(); });
-  const bool any_saved = std::any_of(
-      adapter.saved_weights.begin(), adapter.saved_weights.end(),
-      [&](const auto& entry) { return !at::equal(entry.second, program.weight(entry.first).value); });
-  if (any_merged || any_saved) return;
+  const bool any_whole = std::any_of(whole.begin(), whole.end(), [&](const auto& entry) {
+    return !at::equal(entry.second, program.weight(entry.first).value);
+  });
+  if (any_merged || any_whole) return;
   throw Error(ExitCode::mismatch,
               cat("merging would change nothing: none of ", merged.size(), " weights gets another value"),
               "the adapter is untrained, or its update is below the resolution of the base's number type");
 }
 
 std::map<std::string, at::Tensor> merged_weights(const Program& program, const Adapter& adapter) {
-  const auto merged = merge_targets(program, adapter);
-  refuse_no_change(program, adapter, merged);
-  std::map<std::string, at::Tensor> weights = adapter.saved_weights;
-  for (const MergedWeight& each : merged) weights[each.path] = each.value;
+  const AdapterMix mix{{&adapter}};
+  const auto merged = merge_targets(program, mix);
+  std::map<std::string, at::Tensor> weights = whole_weights(mix);
+  refuse_no_change(program, weights, merged);
+  for (const MergedWeight& each : merged) weights[each.path] = each.update.value;
   return weights;
 }
 

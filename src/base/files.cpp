@@ -54,26 +54,6 @@ mode_t usual_mode() {
   return 0666 & ~mask;
 }
 
-/// Removes a temporary unless it was renamed.
-class Temporary {
- public:
-  explicit Temporary(std::filesystem::path path) : path_(std::move(path)) {}
-  ~Temporary() {
-    if (!path_.empty()) ::unlink(path_.c_str());
-  }
-  Temporary(const Temporary&) = delete;
-  Temporary& operator=(const Temporary&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  void rename_to(const std::filesystem::path& target) {
-    if (::rename(path_.c_str(), target.c_str()) != 0) throw_errno("write", target);
-    path_.clear();
-  }
-
- private:
-  std::filesystem::path path_;
-};
-
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
@@ -94,24 +74,41 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
   }
 }
 
+PendingFile::PendingFile(std::filesystem::path target, std::uint64_t bytes)
+    : target_(std::move(target)), path_(temporary_beside(target_)) {
+  check_free_space(target_, bytes);
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (descriptor_ < 0) throw_errno("write", target_);
+}
+
+PendingFile::~PendingFile() {
+  ::close(descriptor_);
+  if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+void PendingFile::write(std::string_view bytes) { write_all(descriptor_, bytes, target_); }
+
+void PendingFile::accept() {
+  if (::fchmod(descriptor_, usual_mode()) != 0 || ::fsync(descriptor_) != 0) throw_errno("write", target_);
+  if (::rename(path_.c_str(), target_.c_str()) != 0) throw_errno("write", target_);
+  path_.clear();
+  sync_folder(folder_of(target_));
+}
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
-  check_free_space(path, bytes.size());
-  Temporary temporary(temporary_beside(path));
-  const FileDescriptor file(::open(temporary.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file.is_open()) throw_errno("write", path);
-  write_all(file.get(), bytes, path);
-  if (::fchmod(file.get(), usual_mode()) != 0 || ::fsync(file.get()) != 0) throw_errno("write", path);
-  temporary.rename_to(path);
-  sync_folder(folder_of(path));
+  PendingFile file(path, bytes.size());
+  file.write(bytes);
+  file.accept();
 }
 
 void ensure_writable_folder(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) throw_errno("create the folder", folder, error.value());
-  const Temporary probe(temporary_beside(folder / "probe"));
-  const FileDescriptor file(::open(probe.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const std::filesystem::path probe = temporary_beside(folder / "probe");
+  const FileDescriptor file(::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file.is_open()) throw_errno("write into the folder", folder);
+  ::unlink(probe.c_str());
 }
 
 LineAppender::LineAppender(const std::filesystem::path& path)

@@ -17,12 +17,11 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "safetensors data are little-endian");
 
-/// One tensor of a header, with its bytes' place behind the header.
-struct Entry {
-  std::string name;
-  at::ScalarType dtype;
-  std::vector<std::int64_t> shape;
-  std::uint64_t begin, end;
+/// Everything but the tensors.
+struct Layout {
+  std::map<std::string, std::string> metadata;
+  std::vector<SafetensorsEntry> entries;
+  std::string_view header, data;
 };
 
 /// Reads one file that is already in memory. Everything is verified before a tensor is made.
@@ -30,20 +29,20 @@ class Reader {
  public:
   Reader(std::string_view bytes, const std::string& place) : bytes_(bytes), origin_{place, ExitCode::file} {}
 
-  SafetensorsFile read() {
+  Layout read() {
     const Json header = parse_header();
-    SafetensorsFile file;
-    std::vector<Entry> entries;
+    Layout layout;
     for (const auto& [name, value] : header.items()) {
       if (name == kMetadataKey)
-        file.metadata = parse_metadata(value);
+        layout.metadata = parse_metadata(value);
       else
-        entries.push_back(parse_entry(name, value));
+        layout.entries.push_back(parse_entry(name, value));
     }
-    check_layout(entries);
-    for (const Entry& entry : entries) check_content(entry);
-    for (const Entry& entry : entries) file.tensors.emplace(entry.name, make_tensor(entry));
-    return file;
+    check_layout(layout.entries);
+    for (const SafetensorsEntry& entry : layout.entries) check_content(entry);
+    layout.header = bytes_.substr(0, bytes_.size() - data_.size());
+    layout.data = data_;
+    return layout;
   }
 
  private:
@@ -80,7 +79,7 @@ class Reader {
     return metadata;
   }
 
-  Entry parse_entry(const std::string& name, const Json& value) const {
+  SafetensorsEntry parse_entry(const std::string& name, const Json& value) const {
     if (!value.is_object() || value.size() != 3 || !value.contains("dtype") || !value.contains("shape") ||
         !value.contains("data_offsets")) {
       fail(name, "must have dtype, shape and data_offsets and nothing else");
@@ -90,7 +89,7 @@ class Reader {
     if (!type) fail(name, cat("has the unknown dtype \"", printable(dtype), "\""));
     const auto offsets = integers(name, value["data_offsets"]);
     if (offsets.size() != 2 || offsets[0] > offsets[1]) fail(name, "has no valid data_offsets");
-    Entry entry{name, *type, integers(name, value["shape"]), static_cast<std::uint64_t>(offsets[0]),
+    SafetensorsEntry entry{name, *type, integers(name, value["shape"]), static_cast<std::uint64_t>(offsets[0]),
                 static_cast<std::uint64_t>(offsets[1])};
     if (entry.end > data_.size()) {
       fail(name, cat("ends at byte ", entry.end, " of the data, which have ", data_.size()));
@@ -109,7 +108,7 @@ class Reader {
     return numbers;
   }
 
-  void check_size(const Entry& entry) const {
+  void check_size(const SafetensorsEntry& entry) const {
     std::uint64_t size = at::elementSize(entry.dtype);
     bool overflow = false;
     for (const std::int64_t extent : entry.shape) {
@@ -122,12 +121,12 @@ class Reader {
   }
 
   /// The tensors follow each other without gap or overlap and fill the data.
-  void check_layout(std::vector<Entry>& entries) const {
-    std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+  void check_layout(std::vector<SafetensorsEntry>& entries) const {
+    std::stable_sort(entries.begin(), entries.end(), [](const SafetensorsEntry& a, const SafetensorsEntry& b) {
       return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
     });
     std::uint64_t position = 0;
-    for (const Entry& entry : entries) {
+    for (const SafetensorsEntry& entry : entries) {
       if (entry.begin != position) {
         fail(entry.name, cat(entry.begin < position ? "overlaps another" : "leaves a hole",
                              ": it begins at byte ", entry.begin, " of the data, expected ", position));
@@ -138,19 +137,12 @@ class Reader {
   }
 
   /// A bool is one byte, 0 or 1.
-  void check_content(const Entry& entry) const {
+  void check_content(const SafetensorsEntry& entry) const {
     if (entry.dtype != at::kBool) return;
     const std::string_view flags = data_.substr(entry.begin, entry.end - entry.begin);
     if (std::any_of(flags.begin(), flags.end(), [](char flag) { return flag != 0 && flag != 1; })) {
       fail(entry.name, "holds booleans other than 0 and 1");
     }
-  }
-
-  at::Tensor make_tensor(const Entry& entry) const {
-    at::Tensor tensor = at::empty(entry.shape, at::dtype(entry.dtype));
-    if (entry.end > entry.begin)
-      std::memcpy(tensor.data_ptr(), data_.data() + entry.begin, entry.end - entry.begin);
-    return tensor;
   }
 
   std::string_view bytes_, data_;
@@ -160,12 +152,40 @@ class Reader {
 }  // namespace
 
 SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& place) {
-  return Reader(bytes, place).read();
+  Layout layout = Reader(bytes, place).read();
+  SafetensorsFile file{{}, std::move(layout.metadata)};
+  for (const SafetensorsEntry& entry : layout.entries) {
+    at::Tensor tensor = at::empty(entry.shape, at::dtype(entry.dtype));
+    if (entry.end > entry.begin)
+      std::memcpy(tensor.data_ptr(), layout.data.data() + entry.begin, entry.end - entry.begin);
+    file.tensors.emplace(entry.name, std::move(tensor));
+  }
+  return file;
 }
 
 SafetensorsFile read_safetensors(const std::filesystem::path& path) {
   const MappedFile file(path);
   return parse_safetensors(file.bytes(), path.string());
+}
+
+MappedSafetensors::MappedSafetensors(const std::filesystem::path& path) : path_(path), file_(path) {
+  Layout layout = Reader(file_.bytes(), path.string()).read();
+  metadata_ = std::move(layout.metadata);
+  entries_ = std::move(layout.entries);
+  header_ = layout.header;
+  data_ = layout.data;
+}
+
+std::string_view MappedSafetensors::bytes(const SafetensorsEntry& entry) const {
+  return data_.substr(entry.begin, entry.end - entry.begin);
+}
+
+at::Tensor MappedSafetensors::tensor(const SafetensorsEntry& entry) const {
+  const auto options = at::dtype(entry.dtype);
+  if (entry.end == entry.begin) return at::empty(entry.shape, options);
+  const char* data = bytes(entry).data();
+  const at::Tensor view = at::from_blob(const_cast<char*>(data), entry.shape, options);
+  return reinterpret_cast<std::uintptr_t>(data) % at::elementSize(entry.dtype) == 0 ? view : view.clone();
 }
 
 }  // namespace lora

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "adapter/merge.h"
+
 namespace lora {
 
 std::int64_t SiteUpdate::rank() const {
@@ -16,12 +18,7 @@ std::int64_t SiteUpdate::rank() const {
 at::Tensor SiteUpdate::delta(const Program& program) const {
   const at::NoGradGuard no_grad;
   const at::Tensor base = program.weight(site->weight).value.to(at::kDouble);
-  at::Tensor changed = base;
-  for (const AdaptedTarget* adapted : targets) {
-    changed = find_method(adapted->config.method)
-                  .effective_weight(changed, adapted->target, adapted->tensors, adapted->config);
-  }
-  return output_by_input(*site, changed - base);
+  return output_by_input(*site, updated_weight(base, targets) - base);
 }
 
 std::vector<SiteUpdate> site_updates(const Adapter& adapter) {

@@ -1,9 +1,9 @@
 #include <ATen/ATen.h>
+#include <torch/csrc/jit/serialization/export.h>
 
-#include <sstream>
+#include <exception>
 
 #include "lora/base/error.h"
-#include "lora/base/files.h"
 #include "lora/base/text.h"
 #include "lora/model/program.h"
 #include "model/archive.h"
@@ -28,19 +28,36 @@ void assign(const torch::jit::Module& module, const std::string& path, const at:
 
 }  // namespace
 
-void save_model(const std::filesystem::path& source, const std::filesystem::path& out,
+void save_model(const std::filesystem::path& source, PendingFile& out,
                 const std::map<std::string, at::Tensor>& weights, const std::string& provenance_json) {
   Archive archive = load_archive(source);
   for (const auto& [path, value] : weights) assign(archive.module, path, value);
   archive.extra[kProvenanceName] = provenance_json;
-  std::ostringstream bytes;
+  // LibTorch's writer aborts the process when its output fails: it is told that all went well, and then we throw.
+  std::exception_ptr failure;
+  const auto write = [&](const void* data, std::size_t size) {
+    try {
+      if (!failure) out.write({static_cast<const char*>(data), size});
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    return size;
+  };
   try {
-    archive.module.save(bytes, torch::jit::ExtraFilesMap(archive.extra.begin(), archive.extra.end()));
+    torch::jit::ExportModule(archive.module, write,
+                             torch::jit::ExtraFilesMap(archive.extra.begin(), archive.extra.end()));
   } catch (const c10::Error& error) {
     throw Error(ExitCode::file, cat("\"", source.string(), "\" cannot be written again: ",
                                     short_torch_message(error.what_without_backtrace())));
   }
-  write_file_atomically(out, std::move(bytes).str());
+  if (failure) std::rethrow_exception(failure);
+}
+
+void save_model(const std::filesystem::path& source, const std::filesystem::path& out,
+                const std::map<std::string, at::Tensor>& weights, const std::string& provenance_json) {
+  PendingFile file(out);
+  save_model(source, file, weights, provenance_json);
+  file.accept();
 }
 
 std::string read_provenance(const std::filesystem::path& path) {

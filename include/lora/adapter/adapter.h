@@ -40,6 +40,17 @@ Adapter create_adapter(const Program& program, const std::vector<Target>& target
 /// dropout and another adapter may be moved into place; both must outlive the hooks.
 std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training);
 
+/// Several adapters at once, each with the factor of its update.
+struct WeightedAdapter {
+  const Adapter* adapter = nullptr;
+  double weight = 1;
+};
+using AdapterMix = std::vector<WeightedAdapter>;
+
+/// Hooks that add every adapter's weighted update: y = y0 + sum over i of weight_i (y_i - y0). Without dropout; the
+/// adapters must outlive them.
+std::vector<HookedSite> make_hooks(const AdapterMix& mix);
+
 /// Merged weights by path in the file, one rounding each, ready for save_model; includes saved_weights.
 /// Mismatch error if a merged weight is tied to one that must not change (embedding and head) unless
 /// save_model unties it, and if the merge would change nothing.

@@ -10,9 +10,29 @@ namespace lora {
 /// The whole file; io error if it cannot be read, file error if it is larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes = UINT64_MAX);
 
-/// Replaces `path` by `bytes` so that a reader sees the old or the new content and nothing between:
-/// temporary in the same folder (O_EXCL, 0600 then umask), write, fsync, rename, fsync of the folder.
-/// Free space is checked first. Fails with `io`, leaving the old file and no temporary.
+/// A file that takes its name only when it is complete: until accept() it is a temporary in the same folder (O_EXCL,
+/// 0600), removed by the destructor. Every failure is an io error that names the target, and leaves an older file.
+class PendingFile {
+ public:
+  /// Checks first that `bytes` fit, if they are known.
+  explicit PendingFile(std::filesystem::path target, std::uint64_t bytes = 0);
+  ~PendingFile();
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+
+  /// The temporary, to read what was written.
+  const std::filesystem::path& path() const { return path_; }
+  void write(std::string_view bytes);
+  /// Usual mode, fsync, rename to the target, fsync of the folder.
+  void accept();
+
+ private:
+  std::filesystem::path target_, path_;
+  int descriptor_;
+};
+
+/// Replaces `path` by `bytes` so that a reader sees the old or the new content and nothing between, by a
+/// PendingFile.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
 /// Creates the folder (and parents) and proves that a file can be written in it; io error otherwise.

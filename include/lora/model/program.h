@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "lora/base/files.h"
 #include "lora/model/model_info.h"
 #include "lora/model/site.h"
 
@@ -112,7 +113,10 @@ class Program {
 
 /// Writes a copy of the model file `source` with some weights replaced (by path in the file), keeping
 /// structure, methods, types and extra files. `provenance` is stored as extra file `lora_provenance.json`.
-/// Serialised in memory, written atomically. A path that shares its tensor with others gets one of its own.
+/// A path that shares its tensor with others gets one of its own.
+void save_model(const std::filesystem::path& source, PendingFile& out,
+                const std::map<std::string, at::Tensor>& weights, const std::string& provenance_json);
+/// The same, under its name at once.
 void save_model(const std::filesystem::path& source, const std::filesystem::path& out,
                 const std::map<std::string, at::Tensor>& weights, const std::string& provenance_json);
 

@@ -88,19 +88,20 @@ TEST_CASE("merge: reports the largest change, and what rounding swallowed") {
   const TemporaryFolder folder;
   const Program program = Program::load(every_kind_model(folder.path(), Head::own, at::kBFloat16));
   Adapter adapter = filled(program, {"up"}, 0.01);
-  const auto merged = merge_targets(program, adapter);
+  const auto merged = merge_targets(program, {{&adapter}});
   REQUIRE(merged.size() == 1);
   const at::Tensor base = program.weight("mlp.up.weight").value,
-                   change = (merged[0].value - base).to(at::kDouble);
+                   change = (merged[0].update.value - base).to(at::kDouble);
   // Every update is 2 * 2 * 1e-4; a weight keeps its value where its spacing 2^-8 |w| exceeds twice that.
   const at::Tensor update = at::full_like(change, 4e-4);
   const double kept = (change == 0).sum().item<double>() / static_cast<double>(change.numel());
   CHECK(kept > 0.2);
-  CHECK(merged[0].swallowed_share == Catch::Detail::Approx(kept));
-  CHECK(merged[0].largest_change == Catch::Detail::Approx(change.abs().max().item<double>()));
-  CHECK(merged[0].norm_lost ==
+  CHECK(merged[0].update.swallowed_share() == Catch::Detail::Approx(kept));
+  CHECK(merged[0].update.largest_change == Catch::Detail::Approx(change.abs().max().item<double>()));
+  CHECK(merged[0].update.norm_lost() ==
         Catch::Detail::Approx((update - change).norm().item<double>() / update.norm().item<double>())
             .epsilon(1e-4));
   const Program exact = Program::load(every_kind_model(folder.path()));
-  CHECK(merge_targets(exact, filled(exact, {"up"}, 0.01))[0].swallowed_share == 0);
+  const Adapter visible = filled(exact, {"up"}, 0.01);
+  CHECK(merge_targets(exact, {{&visible}})[0].update.swallowed_share() == 0);
 }

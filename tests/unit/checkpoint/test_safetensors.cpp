@@ -6,6 +6,7 @@
 #include "lora/checkpoint/safetensors.h"
 #include "support/catch.h"
 #include "support/errors.h"
+#include "support/temporary_folder.h"
 
 using namespace lora;
 using namespace lora::test;
@@ -147,4 +148,40 @@ TEST_CASE("content hash: changes with names, types, shapes, bytes and metadata, 
   CHECK(changed([](auto& f) { f.metadata["l"] = "v"; }));
   CHECK_FALSE(changed([](auto& f) { f.metadata[kContentHashKey] = "anything"; }));
   CHECK_FALSE(changed([](auto& f) { f.tensors["a"] = at::tensor({1.f, 0.f, 2.f}).slice(0, 0, 3, 2); }));
+}
+
+TEST_CASE("safetensors: a mapped file shows the same tensors as the reader, without copies, and its bytes") {
+  const TemporaryFolder folder;
+  SafetensorsFile written;
+  written.tensors["wide"] = at::arange(6, at::kDouble).view({2, 3});
+  written.tensors["half"] = at::ones({3}, at::kHalf);
+  written.tensors["odd"] = at::arange(3).to(at::kChar);
+  written.tensors["empty"] = at::empty({0, 3});
+  written.metadata = {{"format", "pt"}};
+  const std::string bytes = serialize_safetensors(written);
+  write_file_atomically(folder / "a.safetensors", bytes);
+  const MappedSafetensors mapped(folder / "a.safetensors");
+  CHECK(mapped.metadata() == written.metadata);
+  REQUIRE(mapped.entries().size() == written.tensors.size());
+  std::string again(mapped.header());
+  for (const SafetensorsEntry& entry : mapped.entries()) {
+    INFO(entry.name);
+    again += mapped.bytes(entry);
+    CHECK(at::equal(mapped.tensor(entry), written.tensors.at(entry.name)));
+    if (entry.name == "wide") CHECK(mapped.tensor(entry).const_data_ptr() == mapped.bytes(entry).data());
+  }
+  CHECK(again == bytes);
+  write_file_atomically(folder / "cut.safetensors", bytes.substr(0, bytes.size() - 1));
+  require_error([&] { MappedSafetensors(folder / "cut.safetensors"); }, ExitCode::file, {"cut.safetensors"});
+}
+
+TEST_CASE("safetensors: tensors of a mapped file whose bytes are not aligned are copies") {
+  const TemporaryFolder folder;
+  const float value = 1.5f;
+  write_file_atomically(folder / "a.safetensors",
+                        file(R"({"b":{"dtype":"I8","shape":[1],"data_offsets":[0,1]},)"
+                             R"("f":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}})",
+                             std::string(1, '\7') + std::string(reinterpret_cast<const char*>(&value), 4)));
+  const MappedSafetensors mapped(folder / "a.safetensors");
+  CHECK(mapped.tensor(mapped.entries()[1]).item<float>() == value);
 }

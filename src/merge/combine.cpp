@@ -14,7 +14,7 @@
 #include "lora/config/check.h"
 #include "merge/combine_updates.h"
 #include "merge/combine_whole.h"
-#include "merge/output_folder.h"
+#include "merge/output_path.h"
 
 namespace lora {
 namespace {
@@ -22,7 +22,8 @@ namespace {
 using Sources = std::vector<CombineSource>;
 
 bool all_plain(const Sources& sources) {
-  return std::all_of(sources.begin(), sources.end(), [](const CombineSource& source) { return source.is_plain(); });
+  return std::all_of(sources.begin(), sources.end(),
+                     [](const CombineSource& source) { return source.is_plain(); });
 }
 
 /// An update that depends on the base's weights is known only with them, and is no product.
@@ -32,10 +33,11 @@ void refuse_unknown_updates(const Sources& sources, const CombineConfig& config)
   for (const CombineSource& source : sources) {
     if (!source.is_plain()) lines.push_back("  " + source.folder.path.string());
   }
-  throw Error(ExitCode::mismatch,
-              cat(lines.size(), " adapters are DoRA: their update depends on the base's weights and has full rank\n",
-                  join(lines, "\n")),
-              "give the base by --model BASE.pt, and the rank of the approximation by --rank R");
+  throw Error(
+      ExitCode::mismatch,
+      cat(lines.size(), " adapters are DoRA: their update depends on the base's weights and has full rank\n",
+          join(lines, "\n")),
+      "give the base by --model BASE.pt, and the rank of the approximation by --rank R");
 }
 
 void refuse_foreign_base(const Sources& sources, const Program& base) {
@@ -44,10 +46,11 @@ void refuse_foreign_base(const Sources& sources, const Program& base) {
 
 CombinedUpdates combine_updates(const Sources& sources, const std::vector<double>& factors,
                                 const CombineConfig& config, const Program* base) {
-  const DenseOptions dense{{config.method, config.density}, config.rank, config.exact,
-                           static_cast<std::uint64_t>(config.seed)};
+  const DenseOptions dense{
+      {config.method, config.density}, config.rank, config.exact, static_cast<std::uint64_t>(config.seed)};
   if (!is_linear(dense.merge) || !all_plain(sources)) return merge_dense(sources, factors, dense, base);
-  return config.rank ? concatenate_and_truncate(sources, factors, *config.rank) : concatenate(sources, factors);
+  return config.rank ? concatenate_and_truncate(sources, factors, *config.rank)
+                     : concatenate(sources, factors);
 }
 
 /// Text that all sources share; empty if they differ.
@@ -63,7 +66,8 @@ std::string shared_text(const Sources& sources, Get get) {
 Json sources_json(const Sources& sources) {
   Json all = Json::array();
   for (const CombineSource& source : sources) {
-    all.push_back({{"path", source.folder.path.string()}, {"sha256", source.folder.sha256}, {"weight", source.weight}});
+    all.push_back(
+        {{"path", source.folder.path.string()}, {"sha256", source.folder.sha256}, {"weight", source.weight}});
   }
   return all;
 }
@@ -90,7 +94,8 @@ AdapterFolder folder_of(const Sources& sources, const CombineConfig& config, con
                         const std::map<std::string, at::Tensor>& whole) {
   AdapterFolder folder;
   folder.provenance = provenance_of(sources, config);
-  folder.config.task_type = shared_text(sources, [](const AdapterFolder& each) { return each.config.task_type; });
+  folder.config.task_type =
+      shared_text(sources, [](const AdapterFolder& each) { return each.config.task_type; });
   std::set<std::string> saved;
   for (const CombineSource& source : sources) {
     folder.config.fan_in_fan_out |= source.folder.config.fan_in_fan_out;
@@ -106,17 +111,21 @@ AdapterFolder folder_of(const Sources& sources, const CombineConfig& config, con
 std::string summary(const Sources& sources, const CombineConfig& config, const CombinedUpdates& updates) {
   std::string text;
   for (const CombineSource& source : sources)
-    text += cat("  ", source.weight, " x ", source.folder.path.string(), " (sha256 ", source.folder.sha256.substr(0, 12), ")\n");
+    text += cat("  ", source.weight, " x ", source.folder.path.string(), " (sha256 ",
+                source.folder.sha256.substr(0, 12), ")\n");
   text = cat(config.method, " of ", sources.size(), " adapters\n", text, "\n");
   if (!updates.fits.empty()) return text + fits_text(updates.fits);
   text += cat("exact: the ranks of ", updates.modules.size(), " modules add up\n");
   if (updates.folded > 0)
-    text += cat(updates.folded, " factors B were multiplied by their scale and weight, rounded once to float32\n");
+    text += cat(updates.folded,
+                " factors B were multiplied by their scale and weight, rounded once to float32\n");
   return text;
 }
 
 Json combine_json(const Sources& sources, const CombineConfig& config, const CombinedUpdates& updates) {
-  Json json = {{"out", config.out}, {"method", config.method}, {"sources", sources_json(sources)},
+  Json json = {{"out", config.out},
+               {"method", config.method},
+               {"sources", sources_json(sources)},
                {"exact", updates.fits.empty()}};
   if (updates.fits.empty()) {
     json["folded"] = updates.folded;
@@ -145,7 +154,7 @@ int combine(const CombineConfig& config) {
   const std::vector<double> factors = task_factors({config.method, config.density}, weights);
   const Sources sources = read_sources(adapters);
   refuse_unknown_updates(sources, config);
-  check_output_folder(config.out, inputs, config.overwrite);
+  check_output({config.out, OutputKind::adapter}, inputs, config.overwrite);
   std::optional<Program> base;
   if (!config.model.empty()) base.emplace(Program::load(config.model));
   const Program* const program = base ? &*base : nullptr;

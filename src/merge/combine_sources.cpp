@@ -35,8 +35,8 @@ CombineSource read_source(const WeightedAdapterPath& adapter) {
 }
 
 std::string shape_text(const ModuleUpdate& update) {
-  return cat(update.embedding ? "an embedding" : "a matrix", " of ", update.in(), " inputs and ", update.out(),
-             " outputs");
+  return cat(update.embedding ? "an embedding" : "a matrix", " of ", update.in(), " inputs and ",
+             update.out(), " outputs");
 }
 
 /// Everything in which two sources disagree.
@@ -57,8 +57,9 @@ class Comparison {
 
  private:
   void add(const std::string& name, const std::string& in_first, const std::string& in_second) {
-    mismatches_.push_back(cat("  ", printable(name), ": ", printable(in_first), " in ", first_.folder.path.string(), ", ",
-                              printable(in_second), " in ", second_.folder.path.string()));
+    mismatches_.push_back(cat("  ", printable(name), ": ", printable(in_first), " in ",
+                              first_.folder.path.string(), ", ", printable(in_second), " in ",
+                              second_.folder.path.string()));
   }
 
   /// What one of them does not say is no disagreement.
@@ -112,7 +113,8 @@ std::vector<CombineSource> read_sources(const std::vector<WeightedAdapterPath>& 
   }
   if (mismatches.empty()) return sources;
   throw Error(ExitCode::mismatch,
-              cat("the adapters do not belong together: ", mismatches.size(), " mismatches\n", join(mismatches, "\n")),
+              cat("the adapters do not belong together: ", mismatches.size(), " mismatches\n",
+                  join(mismatches, "\n")),
               "combine adapters that were trained on one base model");
 }
 

@@ -21,7 +21,8 @@ struct Term {
 };
 
 /// The terms of one module, those of one slice next to each other.
-std::vector<std::vector<Term>> terms_by_slice(const std::string& module, const std::vector<CombineSource>& sources,
+std::vector<std::vector<Term>> terms_by_slice(const std::string& module,
+                                              const std::vector<CombineSource>& sources,
                                               const std::vector<double>& factors) {
   std::vector<std::vector<Term>> slices;
   for (std::size_t i = 0; i < sources.size(); ++i) {
@@ -49,8 +50,9 @@ SlicePart side_by_side(const std::vector<Term>& terms, double scale) {
 
 /// The first source's description of a module, for a plain result.
 ModuleUpdate description(const std::string& module, const std::vector<CombineSource>& sources) {
-  const auto first = std::find_if(sources.begin(), sources.end(),
-                                  [&](const CombineSource& source) { return source.updates.count(module) > 0; });
+  const auto first = std::find_if(sources.begin(), sources.end(), [&](const CombineSource& source) {
+    return source.updates.count(module) > 0;
+  });
   ModuleUpdate update;
   update.module = module;
   update.embedding = first->updates.at(module).embedding;
@@ -58,7 +60,8 @@ ModuleUpdate description(const std::string& module, const std::vector<CombineSou
   return update;
 }
 
-void add_module(CombinedUpdates& combined, const ModuleUpdate& like, const std::vector<SlicePart>& parts, double scale) {
+void add_module(CombinedUpdates& combined, const ModuleUpdate& like, const std::vector<SlicePart>& parts,
+                double scale) {
   combined.modules.push_back(join_parts(like, parts, scale));
   if (auto blocks = blocks_of(parts); !blocks.empty()) combined.blocks[like.module] = std::move(blocks);
 }
@@ -71,12 +74,14 @@ bool keeps_bits(double factor) {
 /// Dense updates of all sources: products, or differences of effective weights where a base is given.
 class DenseUpdates {
  public:
-  DenseUpdates(const std::vector<CombineSource>& sources, const Program* base) : sources_(sources), base_(base) {
+  DenseUpdates(const std::vector<CombineSource>& sources, const Program* base)
+      : sources_(sources), base_(base) {
     if (!base) return;
     for (const CombineSource& source : sources) {
       const Adapter& adapter = adapters_.emplace_back(fit_adapter(source.folder, *base));
       sites_.emplace_back();
-      for (SiteUpdate& update : site_updates(adapter)) sites_.back().emplace(update.site->path, std::move(update));
+      for (SiteUpdate& update : site_updates(adapter))
+        sites_.back().emplace(update.site->path, std::move(update));
     }
   }
 

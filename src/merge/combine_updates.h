@@ -3,11 +3,11 @@
 #include <map>
 #include <optional>
 
+#include "lora/model/program.h"
 #include "merge/combine_sources.h"
 #include "merge/fit_report.h"
 #include "merge/low_rank_fit.h"
 #include "merge/task_vectors.h"
-#include "lora/model/program.h"
 
 namespace lora {
 
@@ -15,12 +15,13 @@ namespace lora {
 struct CombinedUpdates {
   std::vector<ModuleUpdate> modules;
   std::map<std::string, std::vector<RankBlock>> blocks;
-  std::vector<ModuleFit> fits;      ///< of approximated modules; empty if all is exact
-  std::int64_t folded = 0;          ///< factors B that were multiplied by what is no power of two, and so rounded
+  std::vector<ModuleFit> fits;  ///< of approximated modules; empty if all is exact
+  std::int64_t folded = 0;      ///< factors B that were multiplied by what is no power of two, and so rounded
 };
 
-/// sum_i c_i s_i B_i A_i (c_i: factors) without approximation: A = [A_1; A_2; ...], B = [c_1 s_1 / s B_1, ...] for each slice of a
-/// module, with s = |c_1 s_1|, so that the first factors keep their bits and so do others of the same scale.
+/// sum_i c_i s_i B_i A_i (c_i: factors) without approximation: A = [A_1; A_2; ...], B = [c_1 s_1 / s B_1,
+/// ...] for each slice of a module, with s = |c_1 s_1|, so that the first factors keep their bits and so do
+/// others of the same scale.
 CombinedUpdates concatenate(const std::vector<CombineSource>& sources, const std::vector<double>& factors);
 
 /// The nearest updates of at most `rank` to that sum: SVD of the products, in float64.
@@ -34,8 +35,8 @@ struct DenseOptions {
   std::uint64_t seed = 0;
 };
 
-/// Merges dense updates, module by module, and approximates each by an SVD. `base` gives updates that depend on it;
-/// null if all sources are plain.
+/// Merges dense updates, module by module, and approximates each by an SVD. `base` gives updates that depend
+/// on it; null if all sources are plain.
 CombinedUpdates merge_dense(const std::vector<CombineSource>& sources, const std::vector<double>& factors,
                             const DenseOptions& options, const Program* base);
 

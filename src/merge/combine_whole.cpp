@@ -29,14 +29,18 @@ void refuse_ambiguous(const std::map<std::string, std::vector<HeldWeight>>& held
   for (const auto& [path, copies] : held) {
     if (copies.size() == 1 && copies.front().factor == 1) continue;
     std::vector<std::string> names;
-    for (const HeldWeight& copy : copies) names.push_back(cat(copy.holder->folder.path.string(), " (", copy.factor, ")"));
+    for (const HeldWeight& copy : copies)
+      names.push_back(cat(copy.holder->folder.path.string(), " (", copy.factor, ")"));
     lines.push_back(cat("  ", printable(path), " in ", join(names, ", ")));
   }
   if (lines.empty()) return;
-  throw Error(ExitCode::mismatch,
-              cat(lines.size(), " weights are held whole by several adapters, or by one whose factor is not 1: what "
-                  "their sum is depends on the base\n", join(lines, "\n")),
-              "--whole average takes their weighted mean; --whole difference --model BASE adds what each changed");
+  throw Error(
+      ExitCode::mismatch,
+      cat(lines.size(),
+          " weights are held whole by several adapters, or by one whose factor is not 1: what "
+          "their sum is depends on the base\n",
+          join(lines, "\n")),
+      "--whole average takes their weighted mean; --whole difference --model BASE adds what each changed");
 }
 
 at::Tensor average(const std::string& path, const std::vector<HeldWeight>& copies) {
@@ -47,7 +51,8 @@ at::Tensor average(const std::string& path, const std::vector<HeldWeight>& copie
     factors += copy.factor;
   }
   if (factors == 0)
-    throw Error(ExitCode::usage, cat("the weights of the adapters that hold ", printable(path), " sum to zero"),
+    throw Error(ExitCode::usage,
+                cat("the weights of the adapters that hold ", printable(path), " sum to zero"),
                 "use --whole difference --model BASE, or other weights");
   return sum.div_(factors);
 }
@@ -56,7 +61,8 @@ at::Tensor base_weight(const Program& base, const std::string& path) {
   for (const Weight& weight : base.weights()) {
     if (plain_path(base, weight.path) == path) return weight.value.to(at::kDouble);
   }
-  throw Error(ExitCode::mismatch, cat("the base has no weight ", printable(path), ", which an adapter holds whole"),
+  throw Error(ExitCode::mismatch,
+              cat("the base has no weight ", printable(path), ", which an adapter holds whole"),
               "give the base model that the adapters were trained on");
 }
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "merge/combine_sources.h"
 #include "lora/model/program.h"
+#include "merge/combine_sources.h"
 
 namespace lora {
 

@@ -13,16 +13,18 @@
 #include "lora/base/version.h"
 #include "lora/config/check.h"
 #include "merge/extraction.h"
-#include "merge/output_folder.h"
+#include "merge/output_path.h"
 
 namespace lora {
 namespace {
 
 std::vector<Target> whole_module_targets(const ModelWeights& base, const ExtractConfig& config) {
-  std::vector<Target> targets = resolve_targets(base.sites(), {config.targets, config.exclude, config.layers});
+  std::vector<Target> targets =
+      resolve_targets(base.sites(), {config.targets, config.exclude, config.layers});
   for (const Target& target : targets) {
     if (!target.slice) continue;
-    throw Error(ExitCode::usage, cat("--targets ", target.name(), " is a slice; extraction takes whole modules"),
+    throw Error(ExitCode::usage,
+                cat("--targets ", target.name(), " is a slice; extraction takes whole modules"),
                 cat("use --targets ", target.site->path));
   }
   return targets;
@@ -61,10 +63,13 @@ std::string patterns_text(const std::vector<ModuleFit>& fits) {
 
 std::string summary(const Extraction& extraction) {
   std::string text = fits_text(extraction.fits);
-  if (!extraction.unchanged.empty()) text += cat("\n", extraction.unchanged.size(), " targets do not differ\n");
+  if (!extraction.unchanged.empty())
+    text += cat("\n", extraction.unchanged.size(), " targets do not differ\n");
   const auto stored = uncovered_fits(extraction, true), left = uncovered_fits(extraction, false);
-  if (!stored.empty()) text += cat("\nstored whole: ", stored.size(), " changed weights: ", patterns_text(stored), "\n");
-  if (!left.empty()) text += cat("\nchanged and not in the adapter: ", left.size(), " weights: ", patterns_text(left), "\n");
+  if (!stored.empty())
+    text += cat("\nstored whole: ", stored.size(), " changed weights: ", patterns_text(stored), "\n");
+  if (!left.empty())
+    text += cat("\nchanged and not in the adapter: ", left.size(), " weights: ", patterns_text(left), "\n");
   return text + cat("\nrelative error of all changes: ", significant(extraction.lost_share(), 3), "\n");
 }
 
@@ -93,19 +98,21 @@ int extract(const ExtractConfig& config) {
   const std::unique_ptr<ModelWeights> tuned = open_model_weights(config.tuned);
   refuse_different_models(*base, *tuned);
   const std::vector<Target> targets = whole_module_targets(*base, config);
-  check_output_folder(config.out, {config.base, config.tuned}, config.overwrite);
+  check_output({config.out, OutputKind::adapter}, {config.base, config.tuned}, config.overwrite);
   MatrixFitter fitter(choice, config.exact, static_cast<std::uint64_t>(config.seed));
   const double start = monotonic_seconds();
   const Extraction extraction = extract_difference(*base, *tuned, targets, fitter, config.whole);
   const double seconds = monotonic_seconds() - start;
   const std::string text = summary(extraction);
-  write_adapter_folder(config.out, folder_of(*base, config, extraction),
-                       cat("Extracted from a fully fine-tuned model by `lora-merge extract`.\n\n```\n", text, "```"));
+  write_adapter_folder(
+      config.out, folder_of(*base, config, extraction),
+      cat("Extracted from a fully fine-tuned model by `lora-merge extract`.\n\n```\n", text, "```"));
   if (config.json)
     std::cout << extract_json(config, extraction, seconds).dump(2) << "\n" << std::flush;
   else
     std::cout << "extracted " << config.out << " from " << config.tuned << " - " << config.base << " in "
-              << human_seconds(seconds) << "\n\n" << text << std::flush;
+              << human_seconds(seconds) << "\n\n"
+              << text << std::flush;
   return 0;
 }
 

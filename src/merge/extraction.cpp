@@ -33,8 +33,9 @@ class Extractor {
     std::vector<std::string> lines;
     for (const UncoveredChange& change : result_.uncovered) lines.push_back("  " + printable(change.weight));
     throw Error(ExitCode::mismatch,
-                cat("none of the ", targets.size(), " targets differs between \"", base_.path().string(), "\" and \"",
-                    tuned_.path().string(), "\"", lines.empty() ? "" : "; these other weights do:\n", join(lines, "\n")),
+                cat("none of the ", targets.size(), " targets differs between \"", base_.path().string(),
+                    "\" and \"", tuned_.path().string(), "\"",
+                    lines.empty() ? "" : "; these other weights do:\n", join(lines, "\n")),
                 lines.empty() ? "give the fine-tuned model as --tuned and its base as --base"
                               : "name their modules in --targets, or store them by --whole");
   }
@@ -54,6 +55,8 @@ class Extractor {
     adapted_.insert(site.path);
     const LowRankFit fit = fitter_.fit(output_by_input(site, change(site.weight)).contiguous());
     if (fit.norm == 0) return result_.unchanged.push_back(site.path);
+    // The weight's other use keeps the base's values.
+    if (base_.facts().at(site.weight).tied) result_.uncovered.push_back({site.weight, fit.norm});
     ModuleUpdate module;
     module.module = site.path;
     module.embedding = site.kind == SiteKind::embedding;
@@ -69,7 +72,8 @@ class Extractor {
   void compare_others() {
     for (const auto& [weight, facts] : base_.facts()) {
       if (covered_.count(weight)) continue;
-      const double norm = at::linalg_vector_norm(change(weight), 2, std::nullopt, false, at::kDouble).item<double>();
+      const double norm =
+          at::linalg_vector_norm(change(weight), 2, std::nullopt, false, at::kDouble).item<double>();
       if (norm != 0) result_.uncovered.push_back({weight, norm});
     }
   }
@@ -79,20 +83,23 @@ class Extractor {
     std::set<std::string> modules;
     for (UncoveredChange& change : result_.uncovered) {
       const std::string module = module_of(change.weight);
-      change.stored = base_.facts().at(change.weight).trainable && !adapted_.count(module);
+      change.stored = base_.facts().at(change.weight).trainable && !covered_.count(change.weight) &&
+                      !adapted_.count(module);
       if (change.stored) modules.insert(module);
     }
     std::vector<std::string> tied;
     for (const auto& [weight, facts] : base_.facts()) {
-      const bool inside = std::any_of(modules.begin(), modules.end(),
-                                      [&](const std::string& module) { return is_inside_module(weight, module); });
+      const bool inside = std::any_of(modules.begin(), modules.end(), [&](const std::string& module) {
+        return is_inside_module(weight, module);
+      });
       if (!inside || !facts.trainable) continue;
       if (facts.tied) tied.push_back("  " + printable(weight));
       result_.whole[weight] = tuned_.load(weight).contiguous();
     }
     if (!tied.empty()) {
       throw Error(ExitCode::mismatch,
-                  cat(tied.size(), " changed weights serve several modules and cannot be stored whole\n", join(tied, "\n")),
+                  cat(tied.size(), " changed weights serve several modules and cannot be stored whole\n",
+                      join(tied, "\n")),
                   "name one of their modules in --targets (embed_tokens), or leave out --whole");
     }
     result_.modules_to_save.assign(modules.begin(), modules.end());
@@ -131,17 +138,18 @@ void refuse_different_models(const ModelWeights& base, const ModelWeights& tuned
                           join(other->second.shape, ", "), "] in the tuned model"));
   }
   for (const auto& [weight, facts] : tuned.facts()) {
-    if (!base.facts().count(weight)) lines.push_back(cat("  ", printable(weight), ": only in the tuned model"));
+    if (!base.facts().count(weight))
+      lines.push_back(cat("  ", printable(weight), ": only in the tuned model"));
   }
   if (lines.empty()) return;
   throw Error(ExitCode::mismatch,
-              cat("\"", base.path().string(), "\" and \"", tuned.path().string(), "\" are different models: ",
-                  lines.size(), " mismatches\n", join(lines, "\n")),
+              cat("\"", base.path().string(), "\" and \"", tuned.path().string(),
+                  "\" are different models: ", lines.size(), " mismatches\n", join(lines, "\n")),
               "give the model that was fine-tuned as --base");
 }
 
-Extraction extract_difference(const ModelWeights& base, const ModelWeights& tuned, const std::vector<Target>& targets,
-                              MatrixFitter& fitter, bool whole) {
+Extraction extract_difference(const ModelWeights& base, const ModelWeights& tuned,
+                              const std::vector<Target>& targets, MatrixFitter& fitter, bool whole) {
   const at::NoGradGuard no_grad;
   return Extractor(base, tuned, fitter).run(targets, whole);
 }

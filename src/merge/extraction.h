@@ -10,7 +10,8 @@
 
 namespace lora {
 
-/// A weight that fine-tuning changed and no target covers.
+/// A weight that fine-tuning changed and no target covers, or a tied one that a target covers in one of its
+/// uses.
 struct UncoveredChange {
   std::string weight;
   double norm = 0;      ///< of the change, Frobenius
@@ -27,17 +28,18 @@ struct Extraction {
   std::vector<std::string> modules_to_save;
   bool has_conv1d = false;
 
-  /// Share of the norm of all changes that the adapter does not hold: sqrt(sum of squares lost / sum of squares).
+  /// Share of the norm of all changes that the adapter does not hold: sqrt(sum of squares lost / sum of
+  /// squares).
   double lost_share() const;
 };
 
 /// mismatch error listing every weight that only one model has, or that has different shapes.
 void refuse_different_models(const ModelWeights& base, const ModelWeights& tuned);
 
-/// Approximates tuned - base at each target, one at a time; compares all other weights. `whole` stores modules with
-/// changed parameters that are no targets. mismatch error if no target differs (unless something is stored whole), if
-/// two targets are one tied weight, or if a weight to be stored whole is tied.
-Extraction extract_difference(const ModelWeights& base, const ModelWeights& tuned, const std::vector<Target>& targets,
-                              MatrixFitter& fitter, bool whole);
+/// Approximates tuned - base at each target, one at a time; compares all other weights. `whole` stores
+/// modules with changed parameters that are no targets. mismatch error if no target differs (unless something
+/// is stored whole), if two targets are one tied weight, or if a weight to be stored whole is tied.
+Extraction extract_difference(const ModelWeights& base, const ModelWeights& tuned,
+                              const std::vector<Target>& targets, MatrixFitter& fitter, bool whole);
 
 }  // namespace lora

@@ -50,8 +50,10 @@ double total_error(const Fits& fits) {
 Json fits_json(const Fits& fits) {
   Json modules = Json::array();
   for (const ModuleFit& fit : fits) {
-    modules.push_back(
-        {{"module", fit.module}, {"rank", fit.rank}, {"update_norm", fit.norm}, {"relative_error", fit.error()}});
+    modules.push_back({{"module", fit.module},
+                       {"rank", fit.rank},
+                       {"update_norm", fit.norm},
+                       {"relative_error", fit.error()}});
   }
   return modules;
 }

@@ -24,7 +24,8 @@ double square_sum(const at::Tensor& tensor) {
 /// |M - B A| in M's type, a block of rows at a time that stays in the cache; squares are summed in float64.
 double distance(const at::Tensor& matrix, const at::Tensor& B, const at::Tensor& A) {
   const at::Tensor left = B.to(matrix.scalar_type()), right = A.to(matrix.scalar_type());
-  const std::int64_t step = std::max<std::int64_t>(1, kBlockElements / std::max<std::int64_t>(1, matrix.size(1)));
+  const std::int64_t step =
+      std::max<std::int64_t>(1, kBlockElements / std::max<std::int64_t>(1, matrix.size(1)));
   double square = 0;
   for (std::int64_t row = 0; row < matrix.size(0); row += step) {
     const std::int64_t rows = std::min(step, matrix.size(0) - row);
@@ -63,7 +64,8 @@ std::int64_t RankChoice::of(const at::Tensor& S, double square) const {
   return std::max<std::int64_t>(1, count);
 }
 
-RankChoice rank_choice(std::optional<std::int64_t> rank, std::optional<double> error, std::optional<double> energy) {
+RankChoice rank_choice(std::optional<std::int64_t> rank, std::optional<double> error,
+                       std::optional<double> energy) {
   if (rank.has_value() + error.has_value() + energy.has_value() != 1) {
     throw Error(ExitCode::usage, "give exactly one of --rank, --error and --energy",
                 "--rank 16 keeps 16 singular values; --error 0.1 as many as leave a relative error of 0.1; "
@@ -76,7 +78,8 @@ RankChoice rank_choice(std::optional<std::int64_t> rank, std::optional<double> e
 LowRankFit fit_product(const at::Tensor& B, const at::Tensor& A, const RankChoice& choice) {
   const at::NoGradGuard no_grad;
   const at::Tensor rows = B.ne(0).any(1).nonzero().flatten();
-  Svd svd{at::zeros({B.size(0), 0}, at::kDouble), at::zeros({0}, at::kDouble), at::zeros({A.size(1), 0}, at::kDouble)};
+  Svd svd{at::zeros({B.size(0), 0}, at::kDouble), at::zeros({0}, at::kDouble),
+          at::zeros({A.size(1), 0}, at::kDouble)};
   if (rows.size(0) > 0) {
     svd = svd_of_product(B.index_select(0, rows).to(at::kDouble), A.to(at::kDouble));
     svd.U = at::zeros({B.size(0), svd.U.size(1)}, at::kDouble).index_copy_(0, rows, svd.U);

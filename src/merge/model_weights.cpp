@@ -4,6 +4,7 @@
 
 #include "adapter/saved_modules.h"
 #include "lora/model/program.h"
+#include "merge/folder_weights.h"
 
 namespace lora {
 namespace {
@@ -25,13 +26,18 @@ class ScriptWeights : public ModelWeights {
 
   const std::filesystem::path& path() const override { return program_.path(); }
   const std::map<std::string, WeightFacts>& facts() const override { return facts_; }
-  at::Tensor load(const std::string& weight) const override { return program_.weight(paths_.at(weight)).value; }
+  at::Tensor load(const std::string& weight) const override {
+    return program_.weight(paths_.at(weight)).value;
+  }
   const std::vector<Site>& sites() const override { return sites_; }
   std::string task_type() const override {
     return program_.info().task == Task::classification ? "SEQ_CLS" : "CAUSAL_LM";
   }
   AdapterProvenance provenance() const override {
-    return {program_.info().name.empty() ? program_.path().string() : program_.info().name, program_.fingerprint(), "", {}};
+    return {program_.info().name.empty() ? program_.path().string() : program_.info().name,
+            program_.fingerprint(),
+            "",
+            {}};
   }
 
  private:
@@ -46,6 +52,8 @@ class ScriptWeights : public ModelWeights {
 }  // namespace
 
 std::unique_ptr<ModelWeights> open_model_weights(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return std::make_unique<FolderWeights>(path);
   return std::make_unique<ScriptWeights>(path);
 }
 

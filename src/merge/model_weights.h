@@ -33,8 +33,8 @@ class ModelWeights {
   virtual AdapterProvenance provenance() const = 0;
 };
 
-/// A TorchScript file, or a folder with config.json and model*.safetensors as transformers writes it. file error if it
-/// is neither.
+/// A TorchScript file, or a folder with config.json and model*.safetensors as transformers writes it. file
+/// error if it is neither.
 std::unique_ptr<ModelWeights> open_model_weights(const std::filesystem::path& path);
 
 }  // namespace lora

@@ -13,7 +13,7 @@
 #include "lora/config/check.h"
 #include "merge/fit_report.h"
 #include "merge/low_rank_fit.h"
-#include "merge/output_folder.h"
+#include "merge/output_path.h"
 #include "merge/slice_parts.h"
 
 namespace lora {
@@ -28,7 +28,8 @@ double product_norm(const SlicePart& part) {
 
 /// The factors with `more` ranks that do nothing: no bit of the update changes.
 LowRankFit padded(const SlicePart& part, std::int64_t more) {
-  return {at::constant_pad_nd(part.A, {0, 0, 0, more}), at::constant_pad_nd(part.B, {0, more}), product_norm(part), 0};
+  return {at::constant_pad_nd(part.A, {0, 0, 0, more}), at::constant_pad_nd(part.B, {0, more}),
+          product_norm(part), 0};
 }
 
 LowRankFit resized(const SlicePart& part, const RankChoice& choice) {
@@ -44,7 +45,8 @@ struct ResizedAdapter {
 void refuse_updates_of_the_base(const std::vector<ModuleUpdate>& updates) {
   std::vector<std::string> dependent;
   for (const ModuleUpdate& update : updates) {
-    if (update.config.method != "lora") dependent.push_back(cat("  ", printable(update.module), " (", update.config.method, ")"));
+    if (update.config.method != "lora")
+      dependent.push_back(cat("  ", printable(update.module), " (", update.config.method, ")"));
   }
   if (dependent.empty()) return;
   throw Error(ExitCode::mismatch,
@@ -68,7 +70,8 @@ ResizedAdapter resize_all(const AdapterFolder& folder, const RankChoice& choice)
       lost = std::hypot(lost, fit.lost);
     }
     after.push_back(join_parts(update, parts, update.scale()));
-    if (auto blocks = blocks_of(parts); !blocks.empty()) result.folder.blocks[update.module] = std::move(blocks);
+    if (auto blocks = blocks_of(parts); !blocks.empty())
+      result.folder.blocks[update.module] = std::move(blocks);
     const double scale = std::abs(update.scale());
     result.fits.push_back({update.module, after.back().config.rank, scale * norm, scale * lost});
   }
@@ -78,7 +81,8 @@ ResizedAdapter resize_all(const AdapterFolder& folder, const RankChoice& choice)
 
 void add_facts(AdapterProvenance& provenance, const AdapterFolder& source, double error) {
   provenance.facts["made_by"] = "resize";
-  provenance.facts["sources"] = Json::array({{{"path", source.path.string()}, {"sha256", source.sha256}}}).dump();
+  provenance.facts["sources"] =
+      Json::array({{{"path", source.path.string()}, {"sha256", source.sha256}}}).dump();
   provenance.facts["relative_error"] = Json(error).dump();
   provenance.facts["version"] = version();
   provenance.facts["written"] = utc_timestamp();
@@ -91,17 +95,20 @@ int resize(const ResizeConfig& config) {
   check_config(config);
   const RankChoice choice = rank_choice(config.rank, config.error, config.energy);
   const AdapterFolder source = read_adapter_folder(config.adapter);
-  check_output_folder(config.out, {config.adapter}, config.overwrite);
+  check_output({config.out, OutputKind::adapter}, {config.adapter}, config.overwrite);
   ResizedAdapter result = resize_all(source, choice);
   const double error = total_error(result.fits);
   add_facts(result.folder.provenance, source, error);
   const std::string table = fits_text(result.fits);
   write_adapter_folder(config.out, result.folder,
-                       cat("Resized from an adapter with sha256 ", source.sha256, " by `lora-merge resize`.\n\n```\n",
-                           table, "```"));
+                       cat("Resized from an adapter with sha256 ", source.sha256,
+                           " by `lora-merge resize`.\n\n```\n", table, "```"));
   if (config.json) {
-    const Json json = {{"adapter", config.adapter},      {"adapter_sha256", source.sha256}, {"out", config.out},
-                       {"modules", fits_json(result.fits)}, {"relative_error", error}};
+    const Json json = {{"adapter", config.adapter},
+                       {"adapter_sha256", source.sha256},
+                       {"out", config.out},
+                       {"modules", fits_json(result.fits)},
+                       {"relative_error", error}};
     std::cout << json.dump(2) << "\n" << std::flush;
   } else {
     std::cout << "resized " << config.adapter << " into " << config.out << "\n\n" << table << std::flush;

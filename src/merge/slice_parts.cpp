@@ -14,12 +14,14 @@ std::vector<SlicePart> parts_of(const ModuleUpdate& update, const AdapterFolder&
   std::int64_t begin = 0;
   for (const RankBlock& block : found->second) {
     if (block.rank > update.A.size(0) - begin) break;
-    parts.push_back({block.slice, update.A.narrow(0, begin, block.rank), update.B.narrow(1, begin, block.rank)});
+    parts.push_back(
+        {block.slice, update.A.narrow(0, begin, block.rank), update.B.narrow(1, begin, block.rank)});
     begin += block.rank;
   }
   if (begin == update.A.size(0) && parts.size() == found->second.size()) return parts;
-  throw Error(ExitCode::file, cat(folder.path.string(), ": the ranks of lora.blocks for ", printable(update.module),
-                                  " do not add up to its rank ", update.A.size(0)),
+  throw Error(ExitCode::file,
+              cat(folder.path.string(), ": the ranks of lora.blocks for ", printable(update.module),
+                  " do not add up to its rank ", update.A.size(0)),
               "the file is damaged or was edited: take a good copy");
 }
 

@@ -48,7 +48,8 @@ std::vector<double> task_factors(const TaskMerge& merge, const std::vector<doubl
   if (merge.method != "average") return weights;
   const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
   if (sum == 0) {
-    throw Error(ExitCode::usage, "the weights of an average sum to zero", "use --method sum, or other weights");
+    throw Error(ExitCode::usage, "the weights of an average sum to zero",
+                "use --method sum, or other weights");
   }
   std::vector<double> shares = weights;
   for (double& share : shares) share /= sum;

@@ -29,7 +29,8 @@ std::vector<WeightedAdapterPath> parse_weighted_adapters(const std::vector<std::
     const auto colon = item.rfind(':');
     const bool weighted = colon != std::string::npos && item.find('/', colon) == std::string::npos;
     const std::string path = weighted ? item.substr(0, colon) : item;
-    const auto weight = weighted ? parse_weight(std::string_view(item).substr(colon + 1)) : std::optional(1.0);
+    const auto weight =
+        weighted ? parse_weight(std::string_view(item).substr(colon + 1)) : std::optional(1.0);
     if (path.empty())
       bad.push_back(cat("  \"", printable(item), "\" has no folder"));
     else if (!weight)
@@ -39,10 +40,12 @@ std::vector<WeightedAdapterPath> parse_weighted_adapters(const std::vector<std::
       adapters.push_back({path, *weight});
   }
   if (bad.empty()) return adapters;
-  throw Error(ExitCode::usage,
-              cat(bad.size(), " of ", items.size(), " adapters are not of the form DIR or DIR:WEIGHT\n", join(bad, "\n")),
-              "write runs/first/adapter:0.5; the weight follows the last colon, a negative one subtracts. A folder "
-              "with a colon in its name needs a slash at its end or a weight");
+  throw Error(
+      ExitCode::usage,
+      cat(bad.size(), " of ", items.size(), " adapters are not of the form DIR or DIR:WEIGHT\n",
+          join(bad, "\n")),
+      "write runs/first/adapter:0.5; the weight follows the last colon, a negative one subtracts. A folder "
+      "with a colon in its name needs a slash at its end or a weight");
 }
 
 }  // namespace lora

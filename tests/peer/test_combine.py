@@ -1,4 +1,5 @@
 """Combining, resizing and extracting adapters, against PEFT: its weighted adapters and its merge functions."""
+import copy
 import json
 
 import cases
@@ -184,3 +185,31 @@ def test_adapters_of_different_bases_are_refused_with_all_mismatches(run, fixtur
                  "--out", tmp_path / "out", code=5)
     assert "only in the base" in result.stderr and "only in the tuned model" in result.stderr
     assert not (tmp_path / "out/adapter_config.json").exists()
+
+
+@pytest.mark.parametrize("name, targets", [
+    ("llama", "all-linear,embed_tokens"), ("gpt2", "all-linear,wte,wpe")])
+def test_extraction_from_folders_gives_peft_the_tuned_model(run, fixtures, tmp_path, name, targets):
+    case = cases.tiny(fixtures, name)
+    batch = {key: padded(case.rows[:4])[key] for key in ("input_ids", "attention_mask")}
+    case.live.config.tie_word_embeddings = False   # an adapter of a tied embedding leaves the head alone
+    case.live.lm_head.weight = torch.nn.Parameter(case.live.lm_head.weight.detach().clone())
+    tuned = copy.deepcopy(case.live).eval()
+    torch.manual_seed(4)
+    for parameter in tuned.parameters():
+        parameter.data.add_(torch.randn_like(parameter) * 0.05 * parameter.abs().mean())
+    case.live.save_pretrained(tmp_path / "base")
+    tuned.save_pretrained(tmp_path / "tuned", max_shard_size="50KB")
+    assert len(list((tmp_path / "tuned").glob("model-*.safetensors"))) > 1
+    result = run("lora-merge", "extract", "--base", tmp_path / "base", "--tuned", tmp_path / "tuned", "--rank", 1000,
+                 "--targets", targets, "--whole", "--out", tmp_path / "ours", "--json")
+    left = [change["weight"] for change in json.loads(result.stdout)["changed_outside_targets"]
+            if not change["stored_whole"]]
+    with torch.no_grad():
+        before, after = (logits_of(model.eval(), batch)[batch["attention_mask"].bool()] for model in (case.live, tuned))
+        biases = dict(case.live.named_parameters())
+        for weight in left:   # biases of adapted modules: what a plain adapter cannot hold
+            assert weight.endswith(".bias")
+            biases[weight].data.copy_(tuned.get_parameter(weight))
+        live = PeftModel.from_pretrained(case.live, tmp_path / "ours").eval()
+        assert_close(logits_of(live, batch)[batch["attention_mask"].bool()], after, before)

@@ -34,11 +34,13 @@ struct ExtractConfig {
       between(0, 1));
     v("energy", energy, "instead: the smallest rank of each module that keeps this share of the squared norm",
       between(0, 1));
-    v("targets", targets, "modules to extract from: all-linear, attention, qv, mlp, a name or suffix, or /regex/",
+    v("targets", targets,
+      "modules to extract from: all-linear, attention, qv, mlp, a name or suffix, or /regex/",
       Placeholder{"NAME"}, CommaSeparated{});
     v("exclude", exclude, "modules to leave out, in the same forms", Placeholder{"NAME"}, CommaSeparated{});
     v("layers", layers, "only these layers: 0-5,8 or first:4 or last:8", Placeholder{"RANGE"});
-    v("whole", whole, "store modules that changed and are no targets (norms, heads) whole, as modules_to_save");
+    v("whole", whole,
+      "store modules that changed and are no targets (norms, heads) whole, as modules_to_save");
     v("exact", exact, "full SVD instead of the randomised one");
     v("seed", seed, "of the randomised SVD", at_least(0));
     v("threads", threads, "CPU threads; 0 = all usable cores", at_least(0));

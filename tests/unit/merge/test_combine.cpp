@@ -160,7 +160,8 @@ TEST_CASE("combine: with a rank the result is the best of that rank, and its err
     const at::Tensor& delta = exact.at(name);
     const double best = length(delta - full_svd(delta).first(2).product());
     CHECK(length(delta - found.at(name)) == Catch::Detail::Approx(best).epsilon(1e-5).margin(1e-5));
-    CHECK(module["relative_error"].get<double>() * length(delta) == Catch::Detail::Approx(best).epsilon(1e-5).margin(1e-6));
+    CHECK(module["relative_error"].get<double>() * length(delta) ==
+          Catch::Detail::Approx(best).epsilon(1e-5).margin(1e-6));
   }
   CHECK(report["relative_error"].get<double>() > 0.01);
 }
@@ -218,7 +219,9 @@ TEST_CASE("combine: whole weights are taken from one holder, averaged or added t
   bench.make("b", {"up"}, {"lora", 2, 4, 0}, {"classifier"}, 4);
   bench.make("c", {"up"}, {"lora", 2, 4, 0}, {}, 5);
   const std::string key = "base_model.model.classifier.weight";
-  const auto whole = [&](const std::filesystem::path& folder) { return read_adapter_folder(folder).tensors.at(key); };
+  const auto whole = [&](const std::filesystem::path& folder) {
+    return read_adapter_folder(folder).tensors.at(key);
+  };
   bench.combined(bench.config({"a", "c:0.3"}));
   CHECK(at::equal(whole(bench.out), whole(bench.folder / "a")));
   bench.require_refused(bench.config({"a:0.5", "c"}), ExitCode::mismatch, {"classifier.weight", "(0.5)"});

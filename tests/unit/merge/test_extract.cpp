@@ -68,8 +68,8 @@ class Bench {
   std::filesystem::path base, tuned = folder / "tuned.pt", out = folder / "adapter";
 };
 
-const std::vector<std::string> kMatrices = {"wte.weight", "attn.c_attn.weight", "attn.c_proj.weight", "mlp.up.weight",
-                                            "mlp.down.weight"};
+const std::vector<std::string> kMatrices = {"wte.weight", "attn.c_attn.weight", "attn.c_proj.weight",
+                                            "mlp.up.weight", "mlp.down.weight"};
 
 }  // namespace
 
@@ -128,8 +128,9 @@ TEST_CASE("extract: changes outside the targets are reported, and stored whole b
   config.whole = true;
   report = bench.extracted(config);
   // The bias of an adapted module has no place in the adapter; the classifier has.
-  CHECK(report["changed_outside_targets"][0] ==
-        Json({{"weight", "classifier.weight"}, {"norm", report["changed_outside_targets"][0]["norm"]}, {"stored_whole", true}}));
+  CHECK(report["changed_outside_targets"][0] == Json({{"weight", "classifier.weight"},
+                                                      {"norm", report["changed_outside_targets"][0]["norm"]},
+                                                      {"stored_whole", true}}));
   CHECK(report["changed_outside_targets"][1]["weight"] == "mlp.up.bias");
   CHECK(report["changed_outside_targets"][1]["stored_whole"] == false);
   CHECK(report["relative_error"].get<double>() < without);
@@ -144,12 +145,18 @@ TEST_CASE("extract: tied weights are adapted once and never stored whole") {
   const Program program = Program::load(bench.base);
   const at::Tensor value = program.weight("wte.weight").value + 0.1;
   const at::Tensor up = program.weight("mlp.up.weight").value + 0.1;
-  save_model(bench.base, bench.tuned, {{"wte.weight", value}, {"lm_head.weight", value}, {"mlp.up.weight", up}}, "{}");
+  save_model(bench.base, bench.tuned,
+             {{"wte.weight", value}, {"lm_head.weight", value}, {"mlp.up.weight", up}}, "{}");
   ExtractConfig config = bench.config();
   config.targets = {"up"};
   CHECK(bench.extracted(config)["changed_outside_targets"].size() == 1);
   config.whole = true;
   bench.require_refused(config, ExitCode::mismatch, {"wte.weight", "cannot be stored whole"});
+  config.targets = {"up", "wte"};
+  config.rank = 100;
+  const Json report = bench.extracted(config);
+  CHECK(report["changed_outside_targets"][0]["weight"] == "wte.weight");  // in its use as the head
+  CHECK(report["relative_error"].get<double>() > 0.5);
   config.whole = false;
   config.targets = {"wte", "lm_head"};
   bench.require_refused(config, ExitCode::mismatch, {"one tied weight"});
@@ -170,8 +177,8 @@ TEST_CASE("extract: models of different structure are refused with every differe
   ExtractConfig config = bench.config();
   config.tuned = every_kind_model(bench.folder.path(), Head::classifier).string();
   bench.require_refused(config, ExitCode::mismatch,
-                        {"3 mismatches", "lm_head.weight: only in the base", "classifier.weight: only in the tuned",
-                         "classifier.bias: only in the tuned"});
+                        {"3 mismatches", "lm_head.weight: only in the base",
+                         "classifier.weight: only in the tuned", "classifier.bias: only in the tuned"});
 }
 
 TEST_CASE("extract: slices, two measures and inputs as output are usage errors") {

@@ -79,6 +79,7 @@ TEST_CASE("low-rank fit: zero rows of a product's B stay exactly zero, a zero pr
 TEST_CASE("low-rank fit: energy is the complement of the squared error, and one measure must be given") {
   CHECK(rank_choice(std::nullopt, std::nullopt, 0.99).error == Catch::Detail::Approx(0.1));
   CHECK(rank_choice(4, std::nullopt, std::nullopt).rank == 4);
-  require_error([] { rank_choice(std::nullopt, std::nullopt, std::nullopt); }, ExitCode::usage, {"exactly one"});
+  require_error([] { rank_choice(std::nullopt, std::nullopt, std::nullopt); }, ExitCode::usage,
+                {"exactly one"});
   require_error([] { rank_choice(4, 0.1, std::nullopt); }, ExitCode::usage, {"exactly one"});
 }

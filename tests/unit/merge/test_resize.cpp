@@ -15,9 +15,12 @@ using namespace lora::test;
 namespace {
 
 struct Bench {
-  explicit Bench(const std::vector<std::string>& targets = {"wte", "c_proj", "up", "down"}, MethodConfig method = {"lora", 6, 9, 0})
+  explicit Bench(const std::vector<std::string>& targets = {"wte", "c_proj", "up", "down"},
+                 MethodConfig method = {"lora", 6, 9, 0})
       : program(Program::load(every_kind_model(folder.path()))) {
-    write_adapter_folder(adapter, pack_adapter(program, random_adapter(program, targets, {}, method), provenance_of(program)), "");
+    write_adapter_folder(
+        adapter, pack_adapter(program, random_adapter(program, targets, {}, method), provenance_of(program)),
+        "");
   }
 
   ResizeConfig config() const {
@@ -54,7 +57,9 @@ double length(const at::Tensor& tensor) { return tensor.norm().item<double>(); }
 
 }  // namespace
 
-TEST_CASE("resize: each product is the best of the new rank, the scale stays, and the printed error is the true one") {
+TEST_CASE(
+    "resize: each product is the best of the new rank, the scale stays, and the printed error is the true "
+    "one") {
   const Bench bench;
   const Json report = bench.to_rank(2);
   const auto before = bench.before(), after = bench.after();
@@ -62,7 +67,8 @@ TEST_CASE("resize: each product is the best of the new rank, the scale stays, an
   double lost = 0, all = 0;
   for (std::size_t i = 0; i < after.size(); ++i) {
     const at::Tensor exact = delta(before[i]);
-    const double error = length(exact - delta(after[i])), best = length(exact - full_svd(exact).first(2).product());
+    const double error = length(exact - delta(after[i])),
+                 best = length(exact - full_svd(exact).first(2).product());
     CHECK(after[i].config.rank == 2);
     CHECK(after[i].scale() == Catch::Detail::Approx(before[i].scale()));
     CHECK(error == Catch::Detail::Approx(best).epsilon(1e-6));

@@ -10,8 +10,8 @@ using namespace lora::test;
 
 namespace {
 
-at::Tensor merged(const TaskMerge& merge, const std::vector<at::Tensor>& updates, const std::vector<double>& factors,
-                  std::uint64_t seed = 1) {
+at::Tensor merged(const TaskMerge& merge, const std::vector<at::Tensor>& updates,
+                  const std::vector<double>& factors, std::uint64_t seed = 1) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   return merge_task_vectors(merge, updates, factors, generator);
 }

@@ -57,7 +57,7 @@ class Bench {
   Program baked() const {
     BakeConfig config;
     config.model.path = base.string();
-    config.adapter = out.string();
+    config.adapters = {out.string()};
     config.out = (folder / "baked.pt").string();
     config.overwrite = true;
     output_of([&] { bake(config); });

@@ -15,6 +15,8 @@ find_package(spdlog QUIET CONFIG)
 lora_require(spdlog_FOUND spdlog libspdlog-dev)
 find_package(OpenSSL QUIET COMPONENTS Crypto)
 lora_require(OPENSSL_FOUND OpenSSL libssl-dev)
+find_package(ZLIB QUIET)
+lora_require(ZLIB_FOUND zlib zlib1g-dev)
 find_package(Threads REQUIRED)
 
 find_path(PCRE2_INCLUDE_DIR pcre2.h)

@@ -14,7 +14,7 @@ for argument in "$@"; do
 done
 
 packages=(g++ cmake ninja-build ccache git python3-venv python3-dev libcli11-dev nlohmann-json3-dev libspdlog-dev
-          libfmt-dev catch2 libpcre2-dev libutf8proc-dev libssl-dev)
+          libfmt-dev catch2 libpcre2-dev libutf8proc-dev libssl-dev zlib1g-dev)
 
 install_packages() {
   command -v dpkg-query >/dev/null || { say "no dpkg here: install the equivalents of: ${packages[*]}"; return; }

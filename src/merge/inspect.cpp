@@ -13,7 +13,7 @@
 #include "lora/config/check.h"
 #include "merge/base_report.h"
 #include "merge/inspection_report.h"
-#include "merge/output_folder.h"
+#include "merge/output_path.h"
 #include "merge/shrink.h"
 #include "merge/site_update.h"
 
@@ -30,7 +30,7 @@ void check_options(const InspectConfig& config) {
     refuse("intruder dimensions are found beside the base's weights", "add --base MODEL.pt");
   if (config.shrink_intruders.has_value() == config.out.empty())
     refuse("--shrink-intruders and --out belong together", "give both, or neither");
-  if (!config.out.empty()) check_output_folder(config.out, {config.adapter}, config.overwrite);
+  if (!config.out.empty()) check_output({config.out, OutputKind::adapter}, {config.adapter}, config.overwrite);
 }
 
 IntruderOptions intruder_options(const InspectConfig& config) {

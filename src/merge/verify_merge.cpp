@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "adapter/merge.h"
 #include "lora/base/random.h"
 
 namespace lora {
@@ -40,15 +41,14 @@ at::Tensor real_logits(const Executable& executable, const ModelInputs& inputs, 
 
 }  // namespace
 
-ProbedLogits probe_adapter(Program& program, const Adapter& adapter) {
+ProbedLogits probe_live(Program& program, const AdapterMix& mix) {
   const at::NoGradGuard no_grad;
-  const bool training = false;
-  for (const auto& [path, value] : adapter.saved_weights) program.set_weight(path, value);
+  for (const auto& [path, value] : whole_weights(mix)) program.set_weight(path, value);
   ProbedLogits probed;
   probed.inputs = probe_inputs(program.info());
   probed.rows = probed.inputs.input_ids.size(0);
   probed.tokens = probed.inputs.attention_mask.sum().item<std::int64_t>();
-  const Executable live = program.executable(make_hooks(adapter, training));
+  const Executable live = program.executable(make_hooks(mix));
   probed.logits = real_logits(live, probed.inputs, program.info().task);
   return probed;
 }

@@ -14,9 +14,9 @@ struct ProbedLogits {
   std::int64_t rows = 0, tokens = 0;
 };
 
-/// Logits of the program with the adapter unmerged: hooks, and saved weights put into `program`. The batch
+/// Logits of the program with the adapters unmerged: hooks, and whole weights put into `program`. The batch
 /// has rows of different lengths, padded on the right.
-ProbedLogits probe_adapter(Program& program, const Adapter& adapter);
+ProbedLogits probe_live(Program& program, const AdapterMix& mix);
 
 /// How far a model is from what was probed.
 struct LogitDifference {

@@ -4,12 +4,16 @@
 #include "lora/merge/extract.h"
 #include "lora/merge/inspect.h"
 #include "lora/merge/resize.h"
+#include "lora/merge/restore.h"
+#include "lora/merge/verify.h"
 #include "programs/run.h"
 
 int main(int argc, char** argv) {
   const auto bake = lora::command<lora::BakeConfig>(
       "bake", "Adds an adapter to the weights of its base model and writes a model that needs no adapter.",
-      {"lora-merge bake --model model.pt --adapter runs/first/adapter --out merged.pt"}, lora::bake);
+      {"lora-merge bake --model model.pt --adapter runs/first/adapter --out merged.pt",
+       "lora-merge bake --model model.pt --adapter a:1.0 b:0.5 --hf SmolLM2-135M --out merged --undo merged.undo"},
+      lora::bake);
   const auto combine = lora::command<lora::CombineConfig>(
       "combine", "Makes one adapter of several: weighted sum, average, TIES or DARE of their updates.",
       {"lora-merge combine runs/first/adapter runs/second/adapter:-0.5 --out both",
@@ -29,5 +33,11 @@ int main(int argc, char** argv) {
   const auto resize = lora::command<lora::ResizeConfig>(
       "resize", "Writes an adapter with another rank, and prints the error.",
       {"lora-merge resize runs/first/adapter --rank 4 --out small"}, lora::resize);
-  return lora::run_program("lora-merge", {bake, combine, diff, extract, inspect, resize}, argc, argv);
+  const auto restore = lora::command<lora::RestoreConfig>(
+      "restore", "Takes a merge back: writes the base again, bit by bit.",
+      {"lora-merge restore merged.pt --undo merged.undo --out base.pt"}, lora::restore);
+  const auto verify = lora::command<lora::VerifyConfig>(
+      "verify", "Checks adapters: structure, hash, values, and with a base fit and merged logits.",
+      {"lora-merge verify runs/first/adapter --model model.pt"}, lora::verify);
+  return lora::run_program("lora-merge", {bake, combine, diff, extract, inspect, resize, restore, verify}, argc, argv);
 }

@@ -5,6 +5,8 @@
 #include "lora/config/extract_config.h"
 #include "lora/config/diff_config.h"
 #include "lora/config/inspect_config.h"
+#include "lora/config/verify_config.h"
+#include "lora/config/restore_config.h"
 #include "lora/config/resize_config.h"
 #include "lora/config/train_config.h"
 #include "sample_config.h"
@@ -79,6 +81,8 @@ TEST_CASE("config json: the programs' own options read back, defaults and change
   check_round_trip(ExtractConfig());
   check_round_trip(ResizeConfig());
   check_round_trip(InspectConfig());
+  check_round_trip(VerifyConfig());
+  check_round_trip(RestoreConfig());
   check_round_trip(DiffConfig());
 }
 

@@ -9,6 +9,8 @@
 #include "lora/config/extract_config.h"
 #include "lora/config/diff_config.h"
 #include "lora/config/inspect_config.h"
+#include "lora/config/verify_config.h"
+#include "lora/config/restore_config.h"
 #include "lora/config/resize_config.h"
 #include "lora/config/train_config.h"
 #include "sample_config.h"
@@ -114,6 +116,8 @@ TEST_CASE("help: every option of every program is there with its default, within
     check_help_is_complete<ExtractConfig>(width);
     check_help_is_complete<ResizeConfig>(width);
     check_help_is_complete<InspectConfig>(width);
+    check_help_is_complete<VerifyConfig>(width);
+    check_help_is_complete<RestoreConfig>(width);
     check_help_is_complete<DiffConfig>(width);
   }
 }

@@ -1,10 +1,13 @@
 #include <ATen/ATen.h>
 
+#include "adapter/merge.h"
 #include "base/json.h"
 #include "lora/merge/bake.h"
+#include "merge/site_update.h"
 #include "support/sample_adapter.h"
 #include "support/catch.h"
 #include "support/errors.h"
+#include "support/file_size_limit.h"
 #include "support/script_models.h"
 #include "support/temporary_folder.h"
 
@@ -24,7 +27,7 @@ struct Bench {
   BakeConfig config() const {
     BakeConfig config;
     config.model.path = model.string();
-    config.adapter = adapter.string();
+    config.adapters = {adapter.string()};
     config.out = out.string();
     return config;
   }
@@ -77,7 +80,7 @@ TEST_CASE("bake: the human report names modules, changes and the difference of l
   const Bench bench;
   const std::string text = output_of([&] { bake(bench.config()); });
   for (const char* part :
-       {"merged module", "attn.c_attn", "mlp.up", "swallowed", "0.0 %", "verified:", "28 tokens in 4 rows"}) {
+       {"merged module", "attn.c_attn", "mlp.up", "all", "swallowed", "0.0 %", "verified:", "28 tokens in 4 rows"}) {
     INFO(part);
     CHECK(text.find(part) != std::string::npos);
   }
@@ -89,6 +92,84 @@ TEST_CASE("bake: bfloat16 models are merged within their tolerance, with the los
   CHECK(report["verified"]["tolerance"] == 0.05);
   CHECK(report["verified"]["relative_difference"].get<double>() < 0.05);
   CHECK(report["modules"][0]["norm_lost"].get<double>() > 1e-5);
+}
+
+TEST_CASE("bake: several adapters add their updates times their factors") {
+  const Bench bench;
+  const Adapter second = random_adapter(bench.program, {"c_attn:key", "up", "wte"}, {}, {"lora", 3, 5, 0});
+  const auto folder = bench.folder / "second";
+  write_adapter_folder(folder, pack_adapter(bench.program, second, provenance_of(bench.program)), "");
+  BakeConfig config = bench.config();
+  config.adapters = {bench.adapter.string() + ":0.5", folder.string() + ":-2"};
+  config.json = true;
+  const Json report = Json::parse(output_of([&] { bake(config); }));
+  CHECK(report["verified"]["relative_difference"].get<double>() < 1e-5);
+  CHECK(report["modules"].size() == 4);
+  const Adapter first = fit_adapter(read_adapter_folder(bench.adapter), bench.program);
+  const Program merged = Program::load(bench.out);
+  for (const Json& module : report["modules"]) {
+    const std::string path = module["weight"];
+    INFO(path);
+    at::Tensor expected = bench.program.weight(path).value.to(at::kDouble);
+    const auto add = [&](const Adapter& adapter, double factor) {
+      for (const SiteUpdate& update : site_updates(adapter)) {
+        if (update.site->weight != path) continue;
+        const at::Tensor delta = update.delta(bench.program);
+        expected = expected + factor * (update.site->kind == SiteKind::linear ? delta : delta.t());
+      }
+    };
+    add(first, 0.5);
+    add(second, -2);
+    CHECK(at::allclose(merged.weight(path).value.to(at::kDouble), expected, 1e-6, 1e-7));
+  }
+  const Json history = Json::parse(read_provenance(bench.out));
+  CHECK(history["adapters"][1]["factor"] == -2);
+}
+
+TEST_CASE("bake: whole weights of two adapters, or with a factor, are refused by name; so is an adapter given twice") {
+  const Bench bench(Head::classifier, at::kFloat, {"classifier"});
+  BakeConfig config = bench.config();
+  config.adapters = {bench.adapter.string() + ":0.5"};
+  bench.require_refused(config, ExitCode::mismatch, {"classifier.bias  has the factor 0.5", "classifier.weight"});
+  const Adapter second = random_adapter(bench.program, {"up"}, {"classifier"});
+  write_adapter_folder(bench.folder / "second", pack_adapter(bench.program, second, provenance_of(bench.program)), "");
+  config.adapters = {bench.adapter.string(), (bench.folder / "second").string()};
+  bench.require_refused(config, ExitCode::mismatch, {"classifier.bias  is in two adapters"});
+  config.adapters = {bench.adapter.string(), bench.adapter.string()};
+  bench.require_refused(config, ExitCode::mismatch, {"given twice"});
+}
+
+TEST_CASE("bake: merged weights are those of float64 rounded once, in every type") {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    INFO(at::toString(type));
+    const Bench bench(Head::own, type);
+    const Adapter adapter = fit_adapter(read_adapter_folder(bench.adapter), bench.program);
+    for (const MergedWeight& merged : merge_targets(bench.program, {{&adapter}})) {
+      at::Tensor exact = bench.program.weight(merged.path).value.to(at::kDouble);
+      for (const SiteUpdate& update : site_updates(adapter)) {
+        if (update.site->weight != merged.path) continue;
+        const at::Tensor delta = update.delta(bench.program);
+        exact = exact + (update.site->kind == SiteKind::linear ? delta : delta.t());
+      }
+      const at::Tensor once = exact.to(type), same = merged.update.value.eq(once);
+      CHECK(same.sum().item<double>() >= 0.9999 * static_cast<double>(same.numel()));
+      // One unit in the last place is at most the type's epsilon times the value.
+      const double epsilon = type == at::kFloat ? 0x1p-23 : type == at::kHalf ? 0x1p-10 : 0x1p-7;
+      const at::Tensor off = (merged.update.value.to(at::kDouble) - once.to(at::kDouble)).abs();
+      CHECK(off.le(once.to(at::kDouble).abs() * epsilon).all().item<bool>());
+    }
+  }
+}
+
+TEST_CASE("bake: a full disk is an io error, and the older output stays") {
+  const Bench bench;
+  put_text(bench.out, "mine");
+  BakeConfig config = bench.config();
+  config.overwrite = true;
+  const FileSizeLimit limit(4096);
+  bench.require_refused(config, ExitCode::io, {"merged.pt"});
+  CHECK(file_text(bench.out) == "mine");
+  CHECK(bench.files() == 3);
 }
 
 TEST_CASE("bake: an aliased head is untied, the embedding stays") {
@@ -119,6 +200,9 @@ TEST_CASE("bake: output equal to an input is a usage error, by any name") {
   config.out = (bench.adapter / "adapter_model.safetensors").string();
   bench.require_refused(config, ExitCode::usage, {"is an input"});
   config.out = bench.adapter.string();
+  bench.require_refused(config, ExitCode::usage, {"is an input"});
+  std::filesystem::create_directory(bench.folder / "empty");
+  config.out = (bench.folder / "empty").string();
   bench.require_refused(config, ExitCode::usage, {"is a folder"});
 }
 
@@ -151,7 +235,7 @@ TEST_CASE("bake: the same adapter is never merged twice, other adapters of the b
   bench.require_refused(again, ExitCode::mismatch, {"is already merged into"});
   const Adapter other = random_adapter(bench.program, {"c_proj"});
   write_adapter_folder(bench.folder / "other", pack_adapter(bench.program, other, provenance_of(bench.program)), "");
-  again.adapter = (bench.folder / "other").string();
+  again.adapters = {(bench.folder / "other").string()};
   bench.require_refused(again, ExitCode::mismatch, {"does not fit base"});
 }
 
@@ -162,15 +246,15 @@ TEST_CASE("bake: merges are remembered across further merges") {
   write_adapter_folder(bench.folder / "second", pack_adapter(merged, random_adapter(merged, {"c_proj"}), provenance_of(merged)), "");
   BakeConfig next = bench.config();
   next.model.path = bench.out.string();
-  next.adapter = (bench.folder / "second").string();
+  next.adapters = {(bench.folder / "second").string()};
   next.out = (bench.folder / "both.pt").string();
   output_of([&] { bake(next); });
   const Json history = Json::parse(read_provenance(next.out));
-  CHECK(history["adapter_sha256"] == read_adapter_folder(next.adapter).sha256);
-  CHECK(history["before"]["adapter_sha256"] == read_adapter_folder(bench.adapter).sha256);
+  CHECK(history["adapters"][0]["sha256"] == read_adapter_folder(next.adapters[0]).sha256);
+  CHECK(history["before"]["adapters"][0]["sha256"] == read_adapter_folder(bench.adapter).sha256);
   next.model.path = next.out;
   next.out = (bench.folder / "thrice.pt").string();
-  next.adapter = bench.adapter.string();
+  next.adapters = {bench.adapter.string()};
   bench.require_refused(next, ExitCode::mismatch, {"is already merged into"});
 }
 
@@ -196,7 +280,7 @@ TEST_CASE("bake: a weight that is also used where no adapter acts is noticed, an
   write_adapter_folder(folder / "adapter", pack_adapter(program, random_adapter(program, {"w"}), provenance_of(program)), "");
   BakeConfig config;
   config.model.path = model.string();
-  config.adapter = (folder / "adapter").string();
+  config.adapters = {(folder / "adapter").string()};
   config.out = (folder / "merged.pt").string();
   require_error([&] { output_of([&] { bake(config); }); }, ExitCode::mismatch, {"logits differ"});
   const std::filesystem::directory_iterator left(folder.path());

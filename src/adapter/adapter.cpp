@@ -2,8 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
+#include "adapter/adapted_output.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 
@@ -19,18 +18,6 @@ std::vector<std::pair<std::string, TensorPointer>> named_tensors(AnyAdapter& ada
   }
   for (auto& [path, tensor] : adapter.saved_weights) all.emplace_back(path, &tensor);
   return all;
-}
-
-/// The site's output with all of the adapter's targets there.
-at::Tensor adapted_output(const Adapter& adapter, const Site* site, const SiteValues& values) {
-  at::Tensor output = values.output;
-  for (const AdaptedTarget& adapted : adapter.targets) {
-    if (adapted.target.site != site) continue;
-    output = find_method(adapted.config.method)
-                 .forward({output, values.input, values.weight}, adapted.target, adapted.tensors, adapted.config,
-                          /*training=*/false);
-  }
-  return output;
 }
 
 }  // namespace
@@ -68,15 +55,10 @@ std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training)
 }
 
 std::vector<HookedSite> make_hooks(const AdapterMix& mix) {
-  std::vector<const Site*> sites;
-  for (const WeightedAdapter& each : mix) {
-    for (const AdaptedTarget& adapted : each.adapter->targets) {
-      const Site* site = adapted.target.site;
-      if (std::find(sites.begin(), sites.end(), site) == sites.end()) sites.push_back(site);
-    }
-  }
+  std::vector<const Adapter*> adapters;
+  for (const WeightedAdapter& each : mix) adapters.push_back(each.adapter);
   std::vector<HookedSite> hooks;
-  for (const Site* site : sites) {
+  for (const Site* site : adapted_sites(adapters)) {
     hooks.push_back({site, [mix, site](const SiteValues& values) {
                        at::Tensor sum = values.output;
                        for (const auto& [adapter, weight] : mix)

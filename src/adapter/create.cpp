@@ -68,7 +68,7 @@ Adapter create_adapter(const Program& program, const std::vector<Target>& target
   at::Generator generator = at::detail::createCPUGenerator(seed);
   Adapter adapter;
   for (const Target& target : targets) {
-    SiteTensors tensors = method.create(target, config, generator);
+    SiteTensors tensors = method.create(target, config, program.weight(target.site->weight).value, generator);
     for (auto& [leaf, tensor] : tensors) tensor = tensor.to(program.device());
     adapter.targets.push_back({target, config, std::move(tensors)});
   }

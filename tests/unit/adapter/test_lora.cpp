@@ -27,7 +27,7 @@ const Method& lora_method() { return find_method("lora"); }
 
 SiteTensors created(const Target& target, const MethodConfig& config, std::uint64_t seed = 3) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
-  return lora_method().create(target, config, generator);
+  return lora_method().create(target, config, at::Tensor(), generator);
 }
 
 at::Tensor forward(const Target& target, const SiteTensors& tensors, const MethodConfig& config,

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "lora/adapter/adapter.h"
+
+namespace lora {
+
+/// A site's output with all of the adapter's targets there; the frozen output if there are none. Without dropout.
+at::Tensor adapted_output(const Adapter& adapter, const Site* site, const SiteValues& values);
+
+/// All sites that any of the adapters changes, each once, in the order of their targets.
+std::vector<const Site*> adapted_sites(const std::vector<const Adapter*>& adapters);
+
+}  // namespace lora

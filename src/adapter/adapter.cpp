@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "adapter/adapted_output.h"
+#include "adapter/factors.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 
@@ -13,8 +14,10 @@ template <class TensorPointer, class AnyAdapter>
 std::vector<std::pair<std::string, TensorPointer>> named_tensors(AnyAdapter& adapter) {
   std::vector<std::pair<std::string, TensorPointer>> all;
   for (auto& adapted : adapter.targets) {
-    for (auto& [leaf, tensor] : adapted.tensors)
+    for (auto& [leaf, tensor] : adapted.tensors) {
+      if (adapted.config.freeze_a && is_random_factor(leaf)) continue;
       all.emplace_back(cat(adapted.target.name(), ".", leaf), &tensor);
+    }
   }
   for (auto& [path, tensor] : adapter.saved_weights) all.emplace_back(path, &tensor);
   return all;
@@ -36,18 +39,33 @@ std::int64_t Adapter::parameter_count() const {
   return count;
 }
 
+AdaptedTarget AdaptedTarget::plain() const {
+  if (origin.empty()) return *this;
+  AdaptedTarget both = *this;
+  both.origin.clear();
+  for (const auto& [leaf, start] : origin) {
+    at::Tensor& factor = both.tensors.at(leaf);
+    // Of A [r, in] the rows double, of B [out, r] the columns; one of them is subtracted.
+    const bool is_a = &factor == &factor_a(both.tensors);
+    factor = is_a ? at::cat({factor, start}, 0) : at::cat({factor, -start}, 1);
+  }
+  const double scale = config.scale();
+  both.config.rank *= 2;
+  both.config.set_scale(scale);
+  return both;
+}
+
 std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training) {
   std::vector<HookedSite> hooks;
   for (std::size_t i = 0; i < adapter.targets.size(); ++i) {
     const AdaptedTarget& now = adapter.targets[i];
-    const auto hook = [&adapter, &training, i, site = now.target.site,
-                       &method = find_method(now.config.method)](const SiteValues& values) {
+    const auto hook = [&adapter, &training, i, site = now.target.site](const SiteValues& values) {
       const AdaptedTarget& adapted = adapter.targets.at(i);
       if (adapted.target.site != site) {
         throw Error(ExitCode::internal,
                     cat("the adapter in place has no target ", site->path, " at number ", i));
       }
-      return method.forward(values, adapted.target, adapted.tensors, adapted.config, training);
+      return target_output(adapted, values, training);
     };
     hooks.push_back({now.target.site, hook});
   }

@@ -45,7 +45,7 @@ at::Tensor routed_output(const std::vector<RowGroup>& groups, std::int64_t rows,
   at::Tensor result = output.clone();
   for (const RowGroup& group : groups) {
     const at::Tensor part = group.of(output), from = group.of(input);
-    const at::Tensor adapted = adapted_output(*group.adapter, site, {part, from, values.weight});
+    const at::Tensor adapted = adapted_output(*group.adapter, site, {part, from, values.weight, values.bias});
     if (!adapted.is_same(part)) result.index_copy_(0, group.rows.to(result.device()), adapted);
   }
   return result.reshape(values.output.sizes());

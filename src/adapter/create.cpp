@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "adapter/initial_factors.h"
 #include "adapter/saved_modules.h"
 #include "lora/adapter/adapter.h"
 #include "lora/base/error.h"
@@ -45,6 +46,21 @@ void refuse_adapting_twice(const Program& program, const std::vector<Target>& ta
   }
 }
 
+bool share_outputs(const Target& a, const Target& b) {
+  return a.site == b.site && (!a.slice || !b.slice || a.slice == b.slice);
+}
+
+void refuse_overlap(const std::vector<Target>& targets) {
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (!share_outputs(targets[i], targets[j])) continue;
+      throw Error(ExitCode::usage, cat("\"", targets[j].name(), "\" and \"", targets[i].name(),
+                                       "\" share outputs, whose updates do not add up with this method"),
+                  cat("leave one out: --exclude ", targets[i].name()));
+    }
+  }
+}
+
 void refuse_targets_inside(const Program& program, const std::vector<Target>& targets,
                            const std::vector<const Weight*>& saved) {
   for (const Target& target : targets) {
@@ -64,13 +80,21 @@ Adapter create_adapter(const Program& program, const std::vector<Target>& target
   const auto saved = weights_to_save(program, modules_to_save);
   check_rank(targets, config);
   refuse_adapting_twice(program, targets);
+  if (!method.is_additive()) refuse_overlap(targets);
   refuse_targets_inside(program, targets, saved);
   at::Generator generator = at::detail::createCPUGenerator(seed);
   Adapter adapter;
   for (const Target& target : targets) {
-    SiteTensors tensors = method.create(target, config, program.weight(target.site->weight).value, generator);
+    const at::Tensor& weight = program.weight(target.site->weight).value;
+    SiteTensors tensors = method.create(target, config, weight, generator), origin;
+    if (config.init != "default") {
+      for (auto& [leaf, factor] : initial_factors(target, config, weight, generator)) {
+        if (starts_off_base(config.init)) origin[leaf] = factor.to(program.device()).clone();
+        tensors.at(leaf) = factor;
+      }
+    }
     for (auto& [leaf, tensor] : tensors) tensor = tensor.to(program.device());
-    adapter.targets.push_back({target, config, std::move(tensors)});
+    adapter.targets.push_back({target, config, std::move(tensors), std::move(origin)});
   }
   for (const Weight* weight : saved) adapter.saved_weights[weight->path] = weight->value.detach().clone();
   return adapter;

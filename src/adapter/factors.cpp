@@ -41,6 +41,8 @@ SiteTensors fresh_factors(const Target& target, const MethodConfig& config, at::
           {kLinearB, at::zeros({target.out(), config.rank})}};
 }
 
+bool is_random_factor(const std::string& leaf) { return leaf == kLinearA || leaf == kEmbeddingB; }
+
 const at::Tensor& factor_a(const SiteTensors& tensors) { return either(tensors, kLinearA, kEmbeddingA); }
 const at::Tensor& factor_b(const SiteTensors& tensors) { return either(tensors, kLinearB, kEmbeddingB); }
 

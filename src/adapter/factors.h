@@ -20,6 +20,9 @@ at::Tensor low_rank_output(const SiteValues& values, const Target& target, const
 /// s B A in float64, [target's out, in].
 at::Tensor low_rank_weight(const SiteTensors& tensors, const MethodConfig& config);
 
+/// True for the leaf that fresh_factors draws at random: A, of an embedding B.
+bool is_random_factor(const std::string& leaf);
+
 /// The two factors.
 const at::Tensor& factor_a(const SiteTensors& tensors);
 const at::Tensor& factor_b(const SiteTensors& tensors);

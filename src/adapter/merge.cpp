@@ -56,8 +56,8 @@ at::Tensor updated_weight(const at::Tensor& base, const std::vector<const Adapte
   const at::NoGradGuard no_grad;
   at::Tensor updated = base.to(at::kDouble);
   for (const AdaptedTarget* adapted : targets) {
-    updated = find_method(adapted->config.method)
-                  .effective_weight(updated, adapted->target, adapted->tensors, adapted->config);
+    const AdaptedTarget plain = adapted->plain();
+    updated = find_method(plain.config.method).effective_weight(updated, plain.target, plain.tensors, plain.config);
   }
   return updated;
 }

@@ -92,7 +92,8 @@ void check_config(const Metadata& metadata, const Json& config, const JsonOrigin
   const Json found = decisive_part(config);
   std::vector<std::string> differences;
   for (const auto& [key, value] : found.items()) {
-    const Json expected = written.value(key, Json());
+    if (!written.contains(key)) continue;  // a key that an older version did not record
+    const Json& expected = written[key];
     if (value == expected) continue;
     differences.push_back(
         cat("  ", key, " is ", printable(value.dump()), ", written was ", printable(expected.dump())));

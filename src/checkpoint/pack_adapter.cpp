@@ -85,7 +85,7 @@ TensorMap peft_tensors(const Program& program, const Adapter& adapter,
 }  // namespace
 
 AdapterFolder pack_adapter(const Program& program, const Adapter& adapter, AdapterProvenance provenance) {
-  const std::vector<PeftModule> modules = peft_modules(adapter);
+  const std::vector<PeftModule> modules = peft_modules(program, adapter);
   AdapterFolder folder;
   folder.config = config_of(program, adapter, modules);
   folder.provenance = std::move(provenance);

@@ -13,7 +13,7 @@ const std::set<std::string> kIgnored = {"auto_mapping",   "base_model_name_or_pa
 const std::set<std::string> kHandled = {
     "alpha_pattern", "exclude_modules", "fan_in_fan_out",  "init_lora_weights", "layers_to_transform",
     "lora_alpha",    "lora_dropout",    "modules_to_save", "peft_type",         "r",
-    "rank_pattern",  "target_modules",  "task_type",       "use_rslora"};
+    "rank_pattern",  "target_modules",  "task_type",       "use_dora",        "use_rslora"};
 /// Initial values whose base model stays as it was. Others (pissa, olora, corda, loftq ...) change the base's
 /// weights.
 const std::set<std::string> kHarmlessStarts = {"gaussian", "eva", "orthogonal", "mica"};
@@ -38,6 +38,7 @@ class ConfigReader {
       config.defaults.dropout = json_number(*dropout, "lora_dropout", origin_);
     }
     config.defaults.rank_stabilised = flag("use_rslora");
+    if (flag("use_dora")) config.defaults.method = "dora";
     config.fan_in_fan_out = flag("fan_in_fan_out");
     config.narrowed = find("exclude_modules") || find("layers_to_transform");
     if (const Json* task = find("task_type")) config.task_type = json_string(*task, "task_type", origin_);

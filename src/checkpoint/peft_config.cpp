@@ -12,7 +12,7 @@ namespace {
 
 /// What decides the computation, in peft_config_json's order.
 constexpr const char* kDecisive[] = {"alpha_pattern", "lora_alpha",     "modules_to_save", "peft_type", "r",
-                                     "rank_pattern",  "target_modules", "use_rslora"};
+                                     "rank_pattern",  "target_modules", "use_dora", "use_rslora"};
 
 bool matches(const std::string& expression, const std::string& module, const std::string& what) {
   try {
@@ -118,7 +118,7 @@ Json peft_config_json(const PeftConfig& config, const std::string& base_name) {
           {"target_modules",
            config.target_regex.empty() ? Json(config.target_modules) : Json(config.target_regex)},
           {"task_type", or_null(!config.task_type.empty(), config.task_type)},
-          {"use_dora", false},
+          {"use_dora", config.defaults.method == "dora"},
           {"use_rslora", config.defaults.rank_stabilised}};
 }
 

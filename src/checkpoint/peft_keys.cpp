@@ -12,9 +12,9 @@ namespace lora {
 namespace {
 
 constexpr std::string_view kFactorLeaves[] = {"lora_A.weight", "lora_B.weight", "lora_embedding_A",
-                                              "lora_embedding_B"};
+                                              "lora_embedding_B", kMagnitudeLeaf};
 constexpr std::string_view kEmbeddingCopy = ".base_layer.weight";
-/// Pieces of keys that belong to features beyond plain LoRA: DoRA, biases, trainable tokens.
+/// Pieces of keys that belong to features that are no module's own.
 constexpr std::string_view kForeignPieces[] = {".lora_", ".base_layer.", ".token_adapter.",
                                                ".modules_to_save."};
 /// Longer paths exist in no model, and regular expressions are matched by recursion.
@@ -67,13 +67,16 @@ class KeySorter {
 };
 
 /// What is wrong with a module's factors; empty if nothing.
-std::string defect(const SiteTensors& tensors, std::int64_t rank) {
+std::string defect(const SiteTensors& tensors, const MethodConfig& config) {
+  const std::int64_t rank = config.rank;
   const bool linear = tensors.count("lora_A.weight") && tensors.count("lora_B.weight");
   const bool embedding = tensors.count("lora_embedding_A") && tensors.count("lora_embedding_B");
-  if (tensors.size() != 2 || linear == embedding) {
+  const bool magnitude = tensors.count(kMagnitudeLeaf) > 0, dora = config.method == "dora";
+  if (tensors.size() != (dora ? 3 : 2) || linear == embedding || magnitude != dora) {
     std::vector<std::string> names;
     for (const auto& [leaf, tensor] : tensors) names.push_back(leaf);
-    return cat("has ", join(names, ", "), "; it needs A and B and nothing else");
+    return cat("has ", join(names, ", "), "; it needs A and B", dora ? cat(", ", kMagnitudeLeaf) : "",
+               " and nothing else");
   }
   const auto [A, B] = factors_of(tensors);
   if (!A.is_floating_point() || !B.is_floating_point())
@@ -82,7 +85,11 @@ std::string defect(const SiteTensors& tensors, std::int64_t rank) {
     return cat("has A [", join(A.sizes(), ", "), "] and B [", join(B.sizes(), ", "), "]; rank ", rank,
                " of adapter_config.json needs A [", rank, ", in] and B [out, ", rank, "]");
   }
-  return {};
+  if (!dora) return {};
+  const at::Tensor& m = tensors.at(kMagnitudeLeaf);
+  if (m.is_floating_point() && m.sizes() == at::IntArrayRef({B.size(0)})) return {};
+  return cat("has ", kMagnitudeLeaf, " [", join(m.sizes(), ", "), "] of ", m.dtype().name(),
+             "; it needs a floating-point number for each of B's ", B.size(0), " rows");
 }
 
 }  // namespace
@@ -100,7 +107,7 @@ std::string whole_key(const std::string& parameter) { return kPeftPrefix + param
 void check_factors(const PeftTensors& tensors, const PeftConfig& config, const std::string& place) {
   std::vector<std::string> defects;
   for (const auto& [module, factors] : tensors.modules) {
-    const std::string found = defect(factors, config.of(module).rank);
+    const std::string found = defect(factors, config.of(module));
     if (!found.empty()) defects.push_back(cat("  ", printable(module), " ", found));
   }
   if (defects.empty()) return;

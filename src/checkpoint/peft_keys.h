@@ -10,6 +10,8 @@ namespace lora {
 
 /// What PEFT puts before every module path.
 constexpr const char* kPeftPrefix = "base_model.model.";
+/// DoRA's magnitudes, one for each row of B.
+constexpr const char* kMagnitudeLeaf = "lora_magnitude_vector";
 
 /// The tensors of an adapter file by what they are.
 struct PeftTensors {
@@ -31,7 +33,7 @@ std::string whole_key(const std::string& parameter);
 struct Factors {
   const at::Tensor &A, &B;
 };
-/// file error if the tensors are no complete pair of matrices of the configured rank.
+/// file error if the tensors are no complete pair of matrices of the configured rank and, with DoRA, its magnitudes.
 void check_factors(const PeftTensors& tensors, const PeftConfig& config, const std::string& place);
 Factors factors_of(const SiteTensors& tensors);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "checkpoint/peft_keys.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 
@@ -16,7 +17,19 @@ at::Tensor rows_of(const SiteSlice& slice, const at::Tensor& like) {
   return at::tensor(slice.rows, at::kLong).to(like.device());
 }
 
-PeftModule stack(const std::vector<const AdaptedTarget*>& parts) {
+/// The base's magnitudes with those of the slices in their rows.
+at::Tensor stack_magnitudes(const at::Tensor& base, const std::vector<const AdaptedTarget*>& parts) {
+  const Site& site = *parts.front()->target.site;
+  const at::Tensor by_output = site.kind == SiteKind::linear ? base : base.t();
+  at::Tensor all = at::linalg_vector_norm(by_output, 2, {1}, false, at::kFloat);
+  for (const AdaptedTarget* part : parts) {
+    const at::Tensor& own = part->tensors.at(kMagnitudeLeaf);
+    all = part->target.slice ? all.index_copy(0, rows_of(*part->target.slice, own), own) : own;
+  }
+  return all;
+}
+
+PeftModule stack(const Program& program, const std::vector<const AdaptedTarget*>& parts) {
   const AdaptedTarget& first = *parts.front();
   const double scale = first.config.scale();
   PeftModule module{first.target.site, first.config, {}, {}};
@@ -37,6 +50,9 @@ PeftModule stack(const std::vector<const AdaptedTarget*>& parts) {
   }
   module.config.set_scale(scale);
   module.tensors = {{kA, at::cat(down, 0)}, {kB, at::cat(up, 1)}};
+  if (first.tensors.count(kMagnitudeLeaf)) {
+    module.tensors[kMagnitudeLeaf] = stack_magnitudes(program.weight(module.site->weight).value, parts);
+  }
   return module;
 }
 
@@ -52,7 +68,7 @@ const SiteSlice* find_slice(const Site& site, const std::string& name) {
 
 }  // namespace
 
-std::vector<PeftModule> peft_modules(const Adapter& adapter) {
+std::vector<PeftModule> peft_modules(const Program& program, const Adapter& adapter) {
   std::vector<std::pair<const Site*, std::vector<const AdaptedTarget*>>> by_site;
   for (const AdaptedTarget& adapted : adapter.targets) {
     const auto found = std::find_if(by_site.begin(), by_site.end(),
@@ -66,7 +82,7 @@ std::vector<PeftModule> peft_modules(const Adapter& adapter) {
   for (const auto& [site, parts] : by_site) {
     const bool plain = parts.size() == 1 && !parts.front()->target.slice;
     modules.push_back(plain ? PeftModule{site, parts.front()->config, parts.front()->tensors, {}}
-                            : stack(parts));
+                            : stack(program, parts));
   }
   return modules;
 }
@@ -87,6 +103,9 @@ std::vector<AdaptedTarget> targets_of(const PeftModule& module) {
     non_zero += up.count_nonzero().item<std::int64_t>();
     targets.push_back(
         {{module.site, slice}, config, {{kA, A.narrow(0, begin, block.rank).clone()}, {kB, up}}});
+    if (const auto m = module.tensors.find(kMagnitudeLeaf); m != module.tensors.end()) {
+      targets.back().tensors[kMagnitudeLeaf] = slice ? m->second.index_select(0, rows_of(*slice, B)) : m->second;
+    }
     begin += block.rank;
   }
   if (targets.size() != module.blocks.size() || begin != module.config.rank ||

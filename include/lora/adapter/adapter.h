@@ -16,6 +16,11 @@ struct AdaptedTarget {
   Target target;
   MethodConfig config;
   SiteTensors tensors;
+  /// The factors at the start of a training whose start is not the base (PiSSA, OLoRA): their product is subtracted.
+  SiteTensors origin = {};
+
+  /// The same update without origin: factors [A; A0] and [B, -B0] of twice the rank and the same scale.
+  AdaptedTarget plain() const;
 };
 
 /// A set of trained tensors tied to one program's sites (the program must outlive it).

@@ -19,6 +19,8 @@ struct MethodConfig {
   double alpha = 32;
   double dropout = 0;
   bool rank_stabilised = false;  ///< scale by alpha / sqrt(rank) (rsLoRA, arXiv:2312.03732)
+  std::string init = "default";  ///< how the factors start: initial_factors.h
+  bool freeze_a = false;         ///< the factor that is random at the start stays as it is (LoRA-FA, arXiv:2308.03303)
 
   /// What the low-rank product is multiplied by: alpha / rank (LoRA paper, section 4.1).
   double scale() const;
@@ -32,9 +34,12 @@ class Method {
   virtual ~Method() = default;
   virtual std::string name() const = 0;
 
-  /// Fresh tensors such that forward() equals the base; drawn from `generator`.
-  virtual SiteTensors create(const Target& target, const MethodConfig& config,
+  /// Fresh tensors such that forward() equals the base, whose `weight` is given as stored; drawn from `generator`.
+  virtual SiteTensors create(const Target& target, const MethodConfig& config, const at::Tensor& weight,
                              at::Generator& generator) const = 0;
+
+  /// False if the updates of two targets that share outputs do not add up.
+  virtual bool is_additive() const { return true; }
 
   /// The target's new output given the frozen one. `training` turns dropout on.
   virtual at::Tensor forward(const SiteValues& values, const Target& target, const SiteTensors& tensors,

@@ -36,6 +36,7 @@ struct SiteValues {
   const at::Tensor& output;  ///< what the frozen site computed, bias included, [..., out]
   const at::Tensor& input;   ///< [..., in] features, or ids for an embedding
   const at::Tensor& weight;  ///< as stored, see SiteKind
+  at::Tensor bias = {};      ///< what the output includes beside W0 x; undefined if nothing
 };
 
 /// Replaces a site's output. Plain ATen with autograd; called once per use and forward pass.

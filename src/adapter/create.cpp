@@ -2,6 +2,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -14,22 +15,22 @@
 namespace lora {
 namespace {
 
-void check_rank(const std::vector<Target>& targets, const MethodConfig& config) {
-  if (config.rank < 1) throw Error(ExitCode::usage, cat("rank ", config.rank, " must be at least 1"));
+void check_ranks(const std::vector<ConfiguredTarget>& targets) {
   std::vector<std::string> small;
   std::set<std::string> names;
-  std::int64_t largest = config.rank;
-  for (const Target& target : targets) {
+  std::int64_t largest = std::numeric_limits<std::int64_t>::max();
+  for (const auto& [target, config] : targets) {
+    if (config.rank < 1) throw Error(ExitCode::usage, cat("rank ", config.rank, " must be at least 1"));
     const std::int64_t most = std::min(target.in(), target.out());
     if (config.rank <= most) continue;
     largest = std::min(largest, most);
     names.insert(target.site->path.substr(target.site->path.rfind('.') + 1));
-    small.push_back(cat("  ", target.name(), " has ", target.in(), " inputs and ", target.out(), " outputs"));
+    small.push_back(cat("  rank ", config.rank, ": ", target.name(), " has ", target.in(), " inputs and ",
+                        target.out(), " outputs"));
   }
   if (small.empty()) return;
   throw Error(ExitCode::usage,
-              cat("rank ", config.rank, " is larger than ", small.size(), " of ", targets.size(),
-                  " targets\n", join(small, "\n")),
+              cat("the rank is larger than ", small.size(), " of ", targets.size(), " targets\n", join(small, "\n")),
               cat("use --rank ", largest, " or less, or leave them out: --exclude ", join(names, " ")));
 }
 
@@ -72,32 +73,46 @@ void refuse_targets_inside(const Program& program, const std::vector<Target>& ta
   }
 }
 
+AdaptedTarget fresh_target(const Program& program, const ConfiguredTarget& each, at::Generator& generator) {
+  const auto& [target, config] = each;
+  const at::Tensor& weight = program.weight(target.site->weight).value;
+  AdaptedTarget adapted{target, config, find_method(config.method).create(target, config, weight, generator)};
+  if (config.init != "default") {
+    for (auto& [leaf, factor] : initial_factors(target, config, weight, generator)) {
+      if (starts_off_base(config.init)) adapted.origin[leaf] = factor.to(program.device()).clone();
+      adapted.tensors.at(leaf) = factor;
+    }
+  }
+  for (auto& [leaf, tensor] : adapted.tensors) tensor = tensor.to(program.device());
+  return adapted;
+}
+
 }  // namespace
 
-Adapter create_adapter(const Program& program, const std::vector<Target>& targets, const MethodConfig& config,
+Adapter create_adapter(const Program& program, const std::vector<ConfiguredTarget>& configured,
                        const std::vector<std::string>& modules_to_save, std::uint64_t seed) {
-  const Method& method = find_method(config.method);
   const auto saved = weights_to_save(program, modules_to_save);
-  check_rank(targets, config);
+  std::vector<Target> targets, exclusive;
+  for (const auto& [target, config] : configured) {
+    targets.push_back(target);
+    if (!find_method(config.method).is_additive()) exclusive.push_back(target);
+  }
+  check_ranks(configured);
   refuse_adapting_twice(program, targets);
-  if (!method.is_additive()) refuse_overlap(targets);
+  if (!exclusive.empty()) refuse_overlap(targets);
   refuse_targets_inside(program, targets, saved);
   at::Generator generator = at::detail::createCPUGenerator(seed);
   Adapter adapter;
-  for (const Target& target : targets) {
-    const at::Tensor& weight = program.weight(target.site->weight).value;
-    SiteTensors tensors = method.create(target, config, weight, generator), origin;
-    if (config.init != "default") {
-      for (auto& [leaf, factor] : initial_factors(target, config, weight, generator)) {
-        if (starts_off_base(config.init)) origin[leaf] = factor.to(program.device()).clone();
-        tensors.at(leaf) = factor;
-      }
-    }
-    for (auto& [leaf, tensor] : tensors) tensor = tensor.to(program.device());
-    adapter.targets.push_back({target, config, std::move(tensors), std::move(origin)});
-  }
+  for (const ConfiguredTarget& each : configured) adapter.targets.push_back(fresh_target(program, each, generator));
   for (const Weight* weight : saved) adapter.saved_weights[weight->path] = weight->value.detach().clone();
   return adapter;
+}
+
+Adapter create_adapter(const Program& program, const std::vector<Target>& targets, const MethodConfig& config,
+                       const std::vector<std::string>& modules_to_save, std::uint64_t seed) {
+  std::vector<ConfiguredTarget> configured;
+  for (const Target& target : targets) configured.push_back({target, config});
+  return create_adapter(program, configured, modules_to_save, seed);
 }
 
 }  // namespace lora

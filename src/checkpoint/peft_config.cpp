@@ -3,32 +3,23 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <regex>
 
+#include "adapter/path_pattern.h"
 #include "lora/base/text.h"
 
 namespace lora {
 namespace {
 
 /// What decides the computation, in peft_config_json's order.
-constexpr const char* kDecisive[] = {"alpha_pattern", "lora_alpha",     "modules_to_save", "peft_type", "r",
-                                     "rank_pattern",  "target_modules", "use_dora", "use_rslora"};
+constexpr const char* kDecisive[] = {"alpha_pattern", "lora_alpha",     "bias", "modules_to_save", "peft_type", "r",
+                                     "rank_pattern",  "target_modules", "trainable_token_indices", "use_dora", "use_rslora"};
 
-bool matches(const std::string& expression, const std::string& module, const std::string& what) {
-  try {
-    return std::regex_match(module, std::regex(expression));
-  } catch (const std::regex_error& error) {
-    throw Error(ExitCode::file, cat(what, " \"", printable(expression),
-                                    "\" is no regular expression known here: ", error.what()));
-  }
-}
-
-/// PEFT's rule: the pattern is the end of the path, after a segment border.
+/// The first pattern that matches counts.
 template <class Value>
 void apply_pattern(const std::vector<std::pair<std::string, Value>>& patterns, const std::string& module,
                    Value& value) {
   for (const auto& [pattern, own] : patterns) {
-    if (!matches(cat("(.*\\.)?(", pattern, ")"), module, "pattern")) continue;
+    if (!matches_path_end(pattern, module, "pattern")) continue;
     value = own;
     return;
   }
@@ -76,6 +67,13 @@ void add_pattern(std::vector<std::pair<std::string, Value>>& patterns, const std
 
 }  // namespace
 
+const std::vector<std::int64_t>* PeftConfig::token_ids(const std::string& module) const {
+  for (const auto& [name, ids] : token_indices) {
+    if (name.empty() || module == name || module.ends_with("." + name)) return &ids;
+  }
+  return nullptr;
+}
+
 MethodConfig PeftConfig::of(const std::string& module) const {
   MethodConfig config = defaults;
   apply_pattern(rank_pattern, module, config.rank);
@@ -103,9 +101,9 @@ void describe_modules(PeftConfig& config, const std::vector<std::pair<std::strin
 Json peft_config_json(const PeftConfig& config, const std::string& base_name) {
   std::vector<std::pair<std::string, Json>> alphas;
   for (const auto& [pattern, alpha] : config.alpha_pattern) alphas.emplace_back(pattern, number_json(alpha));
-  return {{"alpha_pattern", pattern_json(alphas)},
+  Json json = {{"alpha_pattern", pattern_json(alphas)},
           {"base_model_name_or_path", base_name},
-          {"bias", "none"},
+          {"bias", config.bias},
           {"fan_in_fan_out", config.fan_in_fan_out},
           {"inference_mode", true},
           {"init_lora_weights", true},
@@ -120,6 +118,9 @@ Json peft_config_json(const PeftConfig& config, const std::string& base_name) {
           {"task_type", or_null(!config.task_type.empty(), config.task_type)},
           {"use_dora", config.defaults.method == "dora"},
           {"use_rslora", config.defaults.rank_stabilised}};
+  // Older releases refuse keys that they do not know.
+  if (!config.token_indices.empty()) json["trainable_token_indices"] = pattern_json(config.token_indices);
+  return json;
 }
 
 Json decisive_part(const Json& config) {
@@ -129,7 +130,7 @@ Json decisive_part(const Json& config) {
 }
 
 bool is_targeted(const PeftConfig& config, const std::string& module) {
-  if (!config.target_regex.empty()) return matches(config.target_regex, module, "target_modules");
+  if (!config.target_regex.empty()) return matches_path(config.target_regex, module, "target_modules");
   return std::any_of(config.target_modules.begin(), config.target_modules.end(),
                      [&](const std::string& name) { return module == name || module.ends_with("." + name); });
 }

@@ -11,6 +11,7 @@ constexpr std::uint64_t kMostReportBytes = 1 << 20;
 template <class Report, class Visitor>
 void visit(Report& report, Visitor&& field) {
   field("method", report.method);
+  field("variant", report.variant);
   field("model", report.model_path);
   field("base_fingerprint", report.base_fingerprint);
   field("trainable_parameters", report.trainable_parameters);

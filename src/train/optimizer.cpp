@@ -30,38 +30,36 @@ double squared_norm(const at::Tensor& flat) {
 
 bool decays(const at::Tensor& parameter) { return parameter.dim() >= 2; }
 
-/// Parameters with decay first, each group in the given order.
-std::vector<at::Tensor*> by_decay(const std::vector<at::Tensor*>& parameters) {
-  std::vector<at::Tensor*> ordered;
-  for (bool decayed : {true, false}) {
-    for (at::Tensor* parameter : parameters) {
-      if (decays(*parameter) == decayed) ordered.push_back(parameter);
-    }
-  }
-  return ordered;
+/// Parameters with decay first, then by rate; each group in the given order.
+std::vector<TrainedTensor> by_group(std::vector<TrainedTensor> parameters) {
+  std::stable_sort(parameters.begin(), parameters.end(), [](const TrainedTensor& a, const TrainedTensor& b) {
+    return std::pair(!decays(*a.tensor), a.rate) < std::pair(!decays(*b.tensor), b.rate);
+  });
+  return parameters;
 }
 
 }  // namespace
 
-AdamW::AdamW(const std::vector<at::Tensor*>& parameters, AdamWOptions options) : options_(options) {
+AdamW::AdamW(const std::vector<TrainedTensor>& parameters, AdamWOptions options) : options_(options) {
   if (parameters.empty()) throw Error(ExitCode::internal, "optimizer: no parameters to train");
   const at::NoGradGuard no_grad;
   std::int64_t total = 0;
-  for (const at::Tensor* parameter : parameters) {
-    total += padded(parameter->numel());
-    if (decays(*parameter)) decayed_ += padded(parameter->numel());
-  }
-  values_ = at::zeros({total}, parameters.front()->options().dtype(at::kFloat).requires_grad(false));
+  for (const TrainedTensor& each : parameters) total += padded(each.tensor->numel());
+  values_ = at::zeros({total}, parameters.front().tensor->options().dtype(at::kFloat).requires_grad(false));
   gradients_ = at::zeros_like(values_);
   std::int64_t offset = 0;
-  for (at::Tensor* parameter : by_decay(parameters)) {
+  for (const auto& [parameter, rate] : by_group(parameters)) {
     const auto sizes = parameter->sizes().vec();
     const std::int64_t count = parameter->numel();
+    const double weight_decay = decays(*parameter) ? options_.weight_decay : 0;
     at::Tensor view = values_.narrow(0, offset, count).view(sizes).detach();
     view.copy_(*parameter);
     view.set_requires_grad(true);
     view.mutable_grad() = gradients_.narrow(0, offset, count).view(sizes).detach();
     *parameter = view;
+    const bool joins = !groups_.empty() && groups_.back().rate == rate && groups_.back().weight_decay == weight_decay;
+    if (!joins) groups_.push_back({offset, 0, rate, weight_decay});
+    groups_.back().length += padded(count);
     offset += padded(count);
   }
 }
@@ -84,15 +82,12 @@ void AdamW::step(double learning_rate) {
   }
   ++steps_;
   const at::Tensor count = at::full({}, static_cast<double>(steps_), values_.options());
-  const auto update = [&](std::int64_t begin, std::int64_t length, double weight_decay) {
-    if (length == 0) return;
-    const auto part = [&](const at::Tensor& flat) { return flat.narrow(0, begin, length); };
+  for (const Group& group : groups_) {
+    const auto part = [&](const at::Tensor& flat) { return flat.narrow(0, group.begin, group.length); };
     at::_fused_adamw_({part(values_)}, {part(gradients_)}, {part(first_moment_)}, {part(second_moment_)}, {},
-                      {count}, learning_rate, options_.beta1, options_.beta2, weight_decay, options_.epsilon,
-                      /*amsgrad=*/false, /*maximize=*/false);
-  };
-  update(0, decayed_, options_.weight_decay);
-  update(decayed_, values_.numel() - decayed_, 0);
+                      {count}, learning_rate * group.rate, options_.beta1, options_.beta2, group.weight_decay,
+                      options_.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+  }
 }
 
 }  // namespace lora

@@ -7,6 +7,7 @@
 #include "eval/variant.h"
 #include "lora/base/process.h"
 #include "lora/base/text.h"
+#include "train/target_configs.h"
 
 namespace lora {
 namespace {
@@ -20,7 +21,7 @@ Schedule make_schedule(const TrainConfig& config, std::int64_t hidden_size, std:
 
 void describe_method(Plan& plan, const Session& session, const Trainee& trainee) {
   const TrainConfig& config = session.config;
-  plan.method = config.method;
+  plan.method = variant_name(config);
   if (!trainee.adapter().targets.empty()) {
     const MethodConfig& method = trainee.adapter().targets.front().config;
     plan.method += cat(", rank ", method.rank, ", alpha ", method.alpha);

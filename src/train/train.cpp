@@ -8,11 +8,13 @@
 #include "lora/base/process.h"
 #include "lora/base/text.h"
 #include "lora/config/check.h"
+#include "train/eva.h"
 #include "train/list_targets.h"
 #include "train/loop.h"
 #include "train/plan.h"
 #include "train/run_record.h"
 #include "train/session.h"
+#include "train/target_configs.h"
 #include "train/trainee.h"
 
 namespace lora {
@@ -49,6 +51,7 @@ void show_plan(const Plan& plan) {
 RunReport make_report(const Session& session, const Plan& plan, const Outcome& outcome) {
   RunReport report;
   report.method = session.config.method;
+  report.variant = variant_name(session.config);
   report.model_path = session.config.model.path;
   report.base_fingerprint = session.model.program.fingerprint();
   report.trainable_parameters = plan.trainable_parameters;
@@ -113,7 +116,10 @@ int train(const TrainConfig& config) {
   if (!config.dry_run) run.emplace(config.out, config.overwrite);
   Session session = open_session(config);
   const Sampler sampler(session.rows.rows, sampler_options(config));
-  Trainee trainee(config, session.model.program);
+  const bool eva = config.init == "eva" && config.init_adapter.empty();
+  Trainee trainee(config, session.model.program, [&](Adapter& adapter) {
+    if (eva) initialise_eva(session, sampler, adapter);
+  });
   const Plan plan = make_plan(session, trainee, sampler, config.dry_run);
   if (config.dry_run) {
     std::cout << (config.json ? plan_json(plan).dump(2) + "\n" : plan_text(plan));

@@ -4,11 +4,13 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "base/json.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
+#include "train/target_configs.h"
 
 namespace lora {
 namespace {
@@ -31,15 +33,36 @@ std::vector<Target> outside(std::vector<Target> targets, const std::vector<std::
   return targets;
 }
 
+/// What LoRA+ gives the higher rate: the factor that starts at zero, and vectors as PEFT has it.
+bool is_fast(const std::string& name, const at::Tensor& tensor) {
+  return tensor.dim() == 1 || name.ends_with(".lora_B.weight") || name.ends_with(".lora_embedding_A");
+}
+
+std::vector<std::int64_t> token_ids(const std::vector<std::string>& texts) {
+  std::vector<std::int64_t> ids;
+  for (const std::string& text : texts) {
+    std::int64_t id = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc() || end != text.data() + text.size())
+      throw Error(ExitCode::usage, cat("--trainable-tokens: \"", printable(text), "\" is no token id"),
+                  "give whole numbers: --trainable-tokens 5,6");
+    ids.push_back(id);
+  }
+  return ids;
+}
+
 bool has_gradient(const at::Tensor& tensor) { return tensor.grad().defined() && tensor.grad().any().item<bool>(); }
 
 }  // namespace
 
-Trainee::Trainee(const TrainConfig& config, Program& program) : program_(program), full_(config.method == "full") {
+Trainee::Trainee(const TrainConfig& config, Program& program, const std::function<void(Adapter&)>& prepare)
+    : program_(program), full_(config.method == "full") {
   full_ ? collect_weights() : create_adapter_for(config);
-  std::vector<at::Tensor*> tensors;
-  for (auto& [name, tensor] : adapter_.tensors()) tensors.push_back(tensor);
-  for (FullWeight& weight : weights_) tensors.push_back(&weight.value);
+  if (prepare && !full_) prepare(adapter_);
+  std::vector<TrainedTensor> tensors;
+  for (auto& [name, tensor] : adapter_.tensors())
+    tensors.push_back({tensor, is_fast(name, *tensor) ? config.lora_plus_ratio : 1});
+  for (FullWeight& weight : weights_) tensors.push_back({&weight.value});
   optimizer_ = std::make_unique<AdamW>(tensors, optimizer_options(config));
   for (const auto& [path, value] : adapter_.saved_weights) program_.set_weight(path, value);
   for (const FullWeight& weight : weights_) program_.set_weight(weight.path, weight.value);
@@ -50,14 +73,25 @@ void Trainee::create_adapter_for(const TrainConfig& config) {
   if (!config.init_adapter.empty()) return start_from(config);
   std::vector<std::string> saved = config.modules_to_save;
   if (saved.empty() && program_.info().task == Task::classification) saved = program_.info().head_modules;
-  const auto targets = resolve_targets(program_.sites(), {config.targets, config.exclude, config.layers});
-  const MethodConfig method{config.method, config.rank, config.alpha, config.dropout};
-  adapter_ = create_adapter(program_, outside(targets, saved), method, saved, static_cast<std::uint64_t>(config.seed));
+  std::vector<Target> targets;
+  if (config.targets != std::vector<std::string>{"none"})
+    targets = resolve_targets(program_.sites(), {config.targets, config.exclude, config.layers});
+  adapter_ = create_adapter(program_, configured_targets(outside(targets, saved), config), saved,
+                            static_cast<std::uint64_t>(config.seed));
+  add_biases(program_, adapter_, config.bias);
+  if (!config.trainable_tokens.empty()) add_token_rows(program_, adapter_, "", token_ids(config.trainable_tokens));
+  if (adapter_.tensors().empty()) {
+    throw Error(ExitCode::usage, "--targets none leaves nothing to train",
+                "give --trainable-tokens, --bias all or --modules-to-save");
+  }
 }
 
 void Trainee::start_from(const TrainConfig& config) {
   adapter_ = fit_adapter(read_adapter_folder(config.init_adapter), program_);
-  for (AdaptedTarget& adapted : adapter_.targets) adapted.config.dropout = config.dropout;
+  for (AdaptedTarget& adapted : adapter_.targets) {
+    adapted.config.dropout = config.dropout;
+    adapted.config.freeze_a = config.freeze_a;
+  }
 }
 
 void Trainee::collect_weights() {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,8 +21,9 @@ namespace lora {
 /// tensors live in the optimizer's flat buffer and in no second place.
 class Trainee {
  public:
-  /// Chooses targets and creates the adapter. `program` must outlive the trainee.
-  Trainee(const TrainConfig& config, Program& program);
+  /// Chooses targets and creates the adapter; `prepare` may give it other initial values and ranks. `program` must
+  /// outlive the trainee.
+  Trainee(const TrainConfig& config, Program& program, const std::function<void(Adapter&)>& prepare = {});
   Trainee(const Trainee&) = delete;
   Trainee& operator=(const Trainee&) = delete;
 

@@ -23,11 +23,23 @@ struct AdaptedTarget {
   AdaptedTarget plain() const;
 };
 
+/// Rows of an embedding that are trained by themselves (PEFT's trainable_token_indices).
+struct TokenRows {
+  std::string module;               ///< path of the embedding
+  std::string weight;               ///< Weight::path
+  std::vector<std::int64_t> ids;    ///< rising
+  at::Tensor values;                ///< the rows' new values [ids, dim], float32
+  std::vector<const Site*> sites;   ///< all uses of the weight: the embedding, a tied head
+};
+
 /// A set of trained tensors tied to one program's sites (the program must outlive it).
 struct Adapter {
   std::vector<AdaptedTarget> targets;
   /// Whole weights trained beside them (PEFT's modules_to_save): path in the file -> replacement.
   std::map<std::string, at::Tensor> saved_weights;
+  /// Which of saved_weights are there as biases: "none", "all" or "lora_only" (of the targets), as in PEFT.
+  std::string bias = "none";
+  std::vector<TokenRows> token_rows;
 
   /// All trained tensors, in a fixed order, with stable names.
   std::vector<std::pair<std::string, at::Tensor*>> tensors();
@@ -35,11 +47,28 @@ struct Adapter {
   std::int64_t parameter_count() const;
 };
 
+/// A target with the rank, alpha and start that it gets.
+struct ConfiguredTarget {
+  Target target;
+  MethodConfig config;
+};
+
 /// Fresh adapter. `modules_to_save`: module paths or suffixes whose parameters are trained whole; usage error
 /// if one matches nothing, or if the rank exceeds a target's size. Mismatch error if one weight would be
 /// adapted twice (tied sites, a target inside a saved module) or if a saved weight is tied to another.
+Adapter create_adapter(const Program& program, const std::vector<ConfiguredTarget>& targets,
+                       const std::vector<std::string>& modules_to_save, std::uint64_t seed);
+/// The same with one configuration for all.
 Adapter create_adapter(const Program& program, const std::vector<Target>& targets, const MethodConfig& config,
                        const std::vector<std::string>& modules_to_save, std::uint64_t seed);
+
+/// Trains biases whole, too: "all" of the model's or "lora_only" those of the targets. usage error if there are none.
+void add_biases(const Program& program, Adapter& adapter, const std::string& mode);
+
+/// Trains the rows `ids` of the embedding at `module` (the input embedding if empty), also where a head shares them.
+/// mismatch error for ids outside the vocabulary and for a weight that the adapter trains already.
+void add_token_rows(const Program& program, Adapter& adapter, const std::string& module,
+                    const std::vector<std::int64_t>& ids);
 
 /// Hooks for Program::executable. `adapter` and `training` are read at every pass, so a trainer may switch
 /// dropout and another adapter may be moved into place; both must outlive the hooks.

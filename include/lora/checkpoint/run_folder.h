@@ -12,6 +12,7 @@ namespace lora {
 
 /// What one training cost and reached: report.json of a run folder, read again by `lora-eval compare`.
 struct RunReport {
+  std::string variant;  ///< method with what is special about it: "lora, rank-stabilised"
   std::string method, model_path, base_fingerprint;
   std::int64_t trainable_parameters = 0, total_parameters = 0;
   std::int64_t updates = 0, tokens = 0;

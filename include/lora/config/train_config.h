@@ -21,9 +21,18 @@ struct TrainConfig {
   std::vector<std::string> exclude;
   std::string layers;
   std::vector<std::string> modules_to_save;
+  std::string bias = "none";
+  std::vector<std::string> trainable_tokens;
   std::string init_adapter;
   std::int64_t rank = 16;
   double alpha = 32, dropout = 0;
+  bool rank_stabilised = false;
+  std::vector<std::string> rank_pattern, alpha_pattern;
+  std::string init = "default";
+  double eva_rho = 1;
+  std::int64_t eva_batches = 8;
+  bool freeze_a = false;
+  double lora_plus_ratio = 1;
 
   std::int64_t epochs = 3;
   std::optional<std::int64_t> steps;
@@ -50,14 +59,18 @@ struct TrainConfig {
     v("valid", valid, "validation rows, to choose the best checkpoint", Placeholder{"FILE"});
     data.visit(v);
     v.section("Adapter");
-    v("method", method, "what is trained: low-rank updates, or every weight", OneOf{{"lora", "full"}});
+    v("method", method, "what is trained: low-rank updates, the same with trained magnitudes, or every weight", OneOf{{"lora", "dora", "full"}});
     v("targets", targets,
-      "sites to adapt: all-linear, attention, qv, mlp, a module name or suffix, NAME:query, or /regex/",
+      "sites to adapt: all-linear, attention, qv, mlp, a module name or suffix, NAME:query, /regex/, or none",
       Placeholder{"NAME"}, CommaSeparated{});
     v("exclude", exclude, "sites to leave out, in the same forms", Placeholder{"NAME"}, CommaSeparated{});
     v("layers", layers, "only these layers: 0-5,8 or first:4 or last:8", Placeholder{"RANGE"});
     v("modules_to_save", modules_to_save,
       "modules trained whole and stored beside the adapter (classification heads)", Placeholder{"NAME"},
+      CommaSeparated{});
+    v("bias", bias, "biases trained whole: none, all, or those of the adapted sites",
+      OneOf{{"none", "all", "lora_only"}});
+    v("trainable_tokens", trainable_tokens, "ids of tokens whose embedding rows are trained", Placeholder{"ID"},
       CommaSeparated{});
     v("init_adapter", init_adapter,
       "adapter folder to start from; its targets, rank and alpha are used instead of the options",
@@ -65,6 +78,16 @@ struct TrainConfig {
     v("rank", rank, "inner dimension r; adapter size grows linearly with it", at_least(1));
     v("alpha", alpha, "the update is multiplied by alpha / rank (LoRA paper, section 4.1)", above(0));
     v("dropout", dropout, "dropout before A, in training only", between(0, 0.999));
+    v("rank_stabilised", rank_stabilised, "multiply by alpha / sqrt(rank) instead (rsLoRA), for high ranks");
+    v("rank_pattern", rank_pattern, "other ranks for modules whose path ends so: q_proj=4 layers.0.mlp.up_proj=32",
+      Placeholder{"NAME=RANK"}, CommaSeparated{});
+    v("alpha_pattern", alpha_pattern, "other alphas, in the same form", Placeholder{"NAME=ALPHA"}, CommaSeparated{});
+    v("init", init, "how A and B start: from the base's weights (pissa, olora), the data (eva), or at random",
+      OneOf{{"default", "gaussian", "orthogonal", "pissa", "olora", "eva"}});
+    v("eva_rho", eva_rho, "with --init eva: how many times its rank a module may get of the common budget", at_least(1));
+    v("eva_batches", eva_batches, "with --init eva: updates' worth of rows to look at", at_least(1));
+    v("freeze_a", freeze_a, "train B alone (LoRA-FA): half the parameters, and A's inputs need not be kept");
+    v("lora_plus_ratio", lora_plus_ratio, "learning rate of B as a multiple of A's (LoRA+)", above(0));
     v.section("Training");
     v("epochs", epochs, "passes over the data", at_least(1));
     v("steps", steps, "number of updates, instead of epochs", at_least(1));

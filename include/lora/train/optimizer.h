@@ -11,6 +11,12 @@ struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0.01;
 };
 
+/// A tensor to train, and what the learning rate is multiplied by for it (LoRA+: arXiv:2402.12354).
+struct TrainedTensor {
+  at::Tensor* tensor = nullptr;
+  double rate = 1;
+};
+
 /// AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) on flat float32 buffers: values, gradients and both
 /// moments are one tensor each; the trained tensors are views of them. Clipping and zeroing are one operation
 /// each.
@@ -18,7 +24,7 @@ class AdamW {
  public:
   /// Moves `parameters` into the flat buffer: each becomes a leaf view that requires gradients, its `.grad` a
   /// view of the flat gradient. Tensors with fewer than two dimensions get no weight decay.
-  AdamW(const std::vector<at::Tensor*>& parameters, AdamWOptions options);
+  AdamW(const std::vector<TrainedTensor>& parameters, AdamWOptions options);
 
   void zero_grad();
   /// Multiplies gradients by `scale`, clips their norm to `max_norm` (0 = no clipping); returns the norm
@@ -32,7 +38,12 @@ class AdamW {
  private:
   AdamWOptions options_;
   at::Tensor values_, gradients_, first_moment_, second_moment_;
-  std::int64_t decayed_ = 0;  ///< leading elements with weight decay
+  /// Neighbours in the buffers with one rate and one decay.
+  struct Group {
+    std::int64_t begin, length;
+    double rate, weight_decay;
+  };
+  std::vector<Group> groups_;
   std::int64_t steps_ = 0;
 };
 

@@ -41,9 +41,9 @@ std::vector<at::Tensor> some_parameters() {
   return {at::randn({5}), at::randn({4, 6}), at::randn({33}), at::randn({2, 3, 7})};
 }
 
-std::vector<at::Tensor*> pointers(std::vector<at::Tensor>& tensors) {
-  std::vector<at::Tensor*> result;
-  for (at::Tensor& tensor : tensors) result.push_back(&tensor);
+std::vector<lora::TrainedTensor> pointers(std::vector<at::Tensor>& tensors) {
+  std::vector<lora::TrainedTensor> result;
+  for (at::Tensor& tensor : tensors) result.push_back({&tensor});
   return result;
 }
 
@@ -139,6 +139,30 @@ TEST_CASE("optimizer: half-precision parameters are trained in float32") {
   AdamW optimizer(pointers(parameters), {});
   CHECK(parameters[0].scalar_type() == at::kFloat);
   CHECK(at::equal(parameters[0], at::ones({3, 3})));
+}
+
+TEST_CASE("optimizer: tensors with rates of their own step as if each were alone with that rate") {
+  const AdamWOptions options{.weight_decay = 0.1};
+  std::vector<at::Tensor> together = some_parameters();
+  const double rates[] = {1, 16, 16, 1};
+  std::vector<lora::TrainedTensor> trained;
+  std::vector<PlainAdamW> plain;
+  for (std::size_t i = 0; i < together.size(); ++i) {
+    plain.emplace_back(together[i], options);
+    trained.push_back({&together[i], rates[i]});
+  }
+  AdamW optimizer(trained, options);
+  at::manual_seed(8);
+  for (int step = 0; step < 5; ++step) {
+    for (std::size_t i = 0; i < together.size(); ++i) {
+      const at::Tensor gradient = at::randn(together[i].sizes());
+      together[i].mutable_grad().copy_(gradient);
+      plain[i].step(gradient, 0.01 * rates[i], together[i].dim() >= 2);
+    }
+    optimizer.step(0.01);
+  }
+  for (std::size_t i = 0; i < together.size(); ++i)
+    CHECK(largest(together[i].detach().to(at::kDouble) - plain[i].value) < 1e-5);
 }
 
 TEST_CASE("optimizer: nothing to train is refused") { REQUIRE_THROWS_AS(AdamW({}, {}), lora::Error); }

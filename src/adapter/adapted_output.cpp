@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "adapter/token_rows.h"
+
 namespace lora {
 
 at::Tensor target_output(const AdaptedTarget& adapted, const SiteValues& values, bool training) {
@@ -22,16 +24,21 @@ at::Tensor adapted_output(const Adapter& adapter, const Site* site, const SiteVa
     output = find_method(adapted.config.method)
                  .forward(now, adapted.target, adapted.tensors, adapted.config, /*training=*/false);
   }
+  for (const TokenRows& rows : adapter.token_rows) {
+    if (std::find(rows.sites.begin(), rows.sites.end(), site) == rows.sites.end()) continue;
+    output = token_output(rows, *site, {output, values.input, values.weight, values.bias});
+  }
   return output;
 }
 
 std::vector<const Site*> adapted_sites(const std::vector<const Adapter*>& adapters) {
   std::vector<const Site*> sites;
+  const auto add = [&](const Site* site) {
+    if (std::find(sites.begin(), sites.end(), site) == sites.end()) sites.push_back(site);
+  };
   for (const Adapter* adapter : adapters) {
-    for (const AdaptedTarget& adapted : adapter->targets) {
-      const Site* site = adapted.target.site;
-      if (std::find(sites.begin(), sites.end(), site) == sites.end()) sites.push_back(site);
-    }
+    for (const AdaptedTarget& adapted : adapter->targets) add(adapted.target.site);
+    for (const TokenRows& rows : adapter->token_rows) std::for_each(rows.sites.begin(), rows.sites.end(), add);
   }
   return sites;
 }

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "adapter/adapted_output.h"
+#include "adapter/token_rows.h"
 #include "adapter/factors.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
@@ -20,6 +21,7 @@ std::vector<std::pair<std::string, TensorPointer>> named_tensors(AnyAdapter& ada
     }
   }
   for (auto& [path, tensor] : adapter.saved_weights) all.emplace_back(path, &tensor);
+  for (auto& rows : adapter.token_rows) all.emplace_back(rows.module + ".tokens", &rows.values);
   return all;
 }
 
@@ -68,6 +70,13 @@ std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training)
       return target_output(adapted, values, training);
     };
     hooks.push_back({now.target.site, hook});
+  }
+  for (std::size_t i = 0; i < adapter.token_rows.size(); ++i) {
+    for (const Site* site : adapter.token_rows[i].sites) {
+      hooks.push_back({site, [&adapter, i, site](const SiteValues& values) {
+                         return token_output(adapter.token_rows.at(i), *site, values);
+                       }});
+    }
   }
   return hooks;
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "adapter/token_rows.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 
@@ -39,6 +40,20 @@ std::vector<const AdaptedTarget*> targets_at(const Adapter& adapter, const std::
   return targets;
 }
 
+/// Null if the adapter has none there.
+const TokenRows* token_rows_at(const Adapter& adapter, const std::string& weight) {
+  for (const TokenRows& rows : adapter.token_rows) {
+    if (std::find(rows.paths.begin(), rows.paths.end(), weight) != rows.paths.end()) return &rows;
+  }
+  return nullptr;
+}
+
+/// True if all uses of the weight change alike: token rows.
+bool changes_everywhere(const AdapterMix& mix, const std::string& weight) {
+  return std::any_of(mix.begin(), mix.end(),
+                     [&](const WeightedAdapter& each) { return token_rows_at(*each.adapter, weight) != nullptr; });
+}
+
 }  // namespace
 
 void refuse_non_finite(const Adapter& adapter) {
@@ -65,11 +80,12 @@ at::Tensor updated_weight(const at::Tensor& base, const std::vector<const Adapte
 std::vector<std::string> weights_to_merge(const Program& program, const AdapterMix& mix) {
   refuse_shared_slots(program, mix);
   std::vector<std::string> paths;
+  const auto add = [&](const std::string& path) {
+    if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
+  };
   for (const WeightedAdapter& each : mix) {
-    for (const AdaptedTarget& adapted : each.adapter->targets) {
-      const std::string& path = adapted.target.site->weight;
-      if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
-    }
+    for (const AdaptedTarget& adapted : each.adapter->targets) add(adapted.target.site->weight);
+    for (const TokenRows& rows : each.adapter->token_rows) std::for_each(rows.paths.begin(), rows.paths.end(), add);
   }
   return paths;
 }
@@ -81,9 +97,10 @@ MergedWeight merge_weight(const AdapterMix& mix, const std::string& path, const 
   at::Tensor exact = exact_base;
   for (const auto& [adapter, weight] : mix) {
     const auto targets = targets_at(*adapter, path);
-    if (targets.empty()) continue;
-    merged.module = targets.front()->target.site->path;
-    const at::Tensor updated = updated_weight(exact_base, targets);
+    const TokenRows* rows = token_rows_at(*adapter, path);
+    if (targets.empty() && !rows) continue;
+    merged.module = rows ? rows->module : targets.front()->target.site->path;
+    const at::Tensor updated = rows ? with_token_rows(exact_base, *rows) : updated_weight(exact_base, targets);
     const bool alone = mix.size() == 1 && weight == 1;
     exact = alone ? updated : exact + (updated - exact_base) * weight;
   }
@@ -98,8 +115,18 @@ MergedWeight merge_weight(const AdapterMix& mix, const std::string& path, const 
 std::vector<MergedWeight> merge_targets(const Program& program, const AdapterMix& mix) {
   for (const WeightedAdapter& each : mix) refuse_non_finite(*each.adapter);
   std::vector<MergedWeight> merged;
-  for (const std::string& path : weights_to_merge(program, mix))
-    merged.push_back(merge_weight(mix, path, program.weight(path).value));
+  for (const std::string& path : weights_to_merge(program, mix)) {
+    const auto same = std::find_if(merged.begin(), merged.end(), [&](const MergedWeight& each) {
+      return &program.weight(each.path) == &program.weight(path) && changes_everywhere(mix, path);
+    });
+    if (same == merged.end()) {
+      merged.push_back(merge_weight(mix, path, program.weight(path).value));
+    } else {
+      MergedWeight alias = *same;  // with the same tensor, so that the file stores it once
+      alias.path = path;
+      merged.push_back(std::move(alias));
+    }
+  }
   return merged;
 }
 

@@ -43,6 +43,8 @@ class Fitter {
     for (const std::string& module : left) report_unknown(module, site_paths());
     for (const auto& [key, value] : tensors_.whole) fit_whole(key, value);
     check_saved_complete();
+    for (const auto& [module, values] : tensors_.token_rows) fit_token_rows(module, values);
+    adapter_.bias = folder_.config.bias;
     for (const auto& [module, value] : tensors_.embedding_copies) check_copy(module, value);
     report();
     refuse_non_finite(adapter_);
@@ -113,7 +115,7 @@ class Fitter {
       return report_unknown(key, known);
     }
     const Weight& weight = *found->second;
-    if (!is_saved(key)) return add_mismatch(key, "is in no module of modules_to_save");
+    if (!is_saved(key) && !is_trained_bias(key)) return add_mismatch(key, "is in no module of modules_to_save");
     if (value.sizes() != weight.value.sizes()) {
       return add_mismatch(key, cat("adapter ", shape_text(value), ", base ", shape_text(weight.value)));
     }
@@ -127,6 +129,36 @@ class Fitter {
         add_mismatch(path, "in a module of modules_to_save, has no tensor in the adapter");
       }
     }
+    for (const Weight* bias : trained_biases()) {
+      const std::string path = plain_path(program_, bias->path);
+      if (!tensors_.whole.count(path)) add_mismatch(path, cat("has no tensor in the adapter, whose bias is ", folder_.config.bias));
+    }
+  }
+
+  /// The biases that the adapter has by its config.
+  std::vector<const Weight*> trained_biases() const {
+    std::set<std::string> modules;
+    for (const auto& [module, factors] : tensors_.modules) modules.insert(module);
+    return biases_of(program_, folder_.config.bias, modules);
+  }
+
+  bool is_trained_bias(const std::string& parameter) const {
+    const auto biases = trained_biases();
+    return std::any_of(biases.begin(), biases.end(),
+                       [&](const Weight* bias) { return plain_path(program_, bias->path) == parameter; });
+  }
+
+  void fit_token_rows(const std::string& module, const at::Tensor& values) {
+    const auto sites = site_paths();
+    if (std::find(sites.begin(), sites.end(), module) == sites.end()) return report_unknown(module, sites);
+    const std::vector<std::int64_t>& ids = *folder_.config.token_ids(module);
+    add_token_rows(program_, adapter_, module, ids);
+    at::Tensor& rows = adapter_.token_rows.back().values;
+    if (rows.sizes() != values.sizes()) {
+      return add_mismatch(module, cat("adapter's token rows ", shape_text(values), ", base ", shape_text(rows)));
+    }
+    const at::Tensor order = at::tensor(ids, at::kLong).argsort();  // rising, as in TokenRows
+    rows = on_device(values.index_select(0, order), at::kFloat);
   }
 
   /// PEFT stores the frozen embedding beside its adapter: it must be the base's.

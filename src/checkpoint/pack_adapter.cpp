@@ -34,7 +34,8 @@ std::vector<std::string> saved_modules(const Program& program, const Adapter& ad
     const std::string plain = plain_path(program, path);
     auto dot = plain.find('.');
     while (dot != std::string::npos && !is_saved_whole(plain.substr(0, dot))) dot = plain.find('.', dot + 1);
-    modules.insert(plain.substr(0, dot));
+    const bool bias = dot == std::string::npos && adapter.bias != "none" && plain.ends_with(".bias");
+    if (!bias) modules.insert(plain.substr(0, dot));
   }
   return {modules.begin(), modules.end()};
 }
@@ -68,6 +69,8 @@ PeftConfig config_of(const Program& program, const Adapter& adapter, const std::
   config.task_type = program.info().task == Task::classification ? "SEQ_CLS" : "CAUSAL_LM";
   config.target_modules = target_modules(program, modules);
   config.modules_to_save = saved_modules(program, adapter);
+  config.bias = adapter.bias;
+  for (const TokenRows& rows : adapter.token_rows) config.token_indices.emplace_back(rows.module, rows.ids);
   return config;
 }
 
@@ -77,14 +80,23 @@ TensorMap peft_tensors(const Program& program, const Adapter& adapter,
   for (const PeftModule& module : modules) {
     for (const auto& [leaf, tensor] : module.tensors) tensors[factor_key(module.site->path, leaf)] = tensor;
   }
-  for (const auto& [path, tensor] : adapter.saved_weights)
-    tensors[whole_key(plain_path(program, path))] = tensor;
+  for (const auto& [path, tensor] : adapter.saved_weights) {
+    const std::string plain = plain_path(program, path);
+    const std::string module = plain.substr(0, plain.rfind('.'));
+    const bool adapted = plain.ends_with(".bias") && std::any_of(modules.begin(), modules.end(), [&](const auto& each) {
+      return each.site->path == module;
+    });
+    tensors[adapted ? adapted_bias_key(module) : whole_key(plain)] = tensor;
+  }
+  for (const TokenRows& rows : adapter.token_rows) tensors[token_rows_key(rows.module)] = rows.values;
   return tensors;
 }
 
 }  // namespace
 
-AdapterFolder pack_adapter(const Program& program, const Adapter& adapter, AdapterProvenance provenance) {
+AdapterFolder pack_adapter(const Program& program, const Adapter& trained, AdapterProvenance provenance) {
+  Adapter adapter = trained;
+  for (AdaptedTarget& adapted : adapter.targets) adapted = adapted.plain();
   const std::vector<PeftModule> modules = peft_modules(program, adapter);
   AdapterFolder folder;
   folder.config = config_of(program, adapter, modules);

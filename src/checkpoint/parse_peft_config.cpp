@@ -12,7 +12,7 @@ const std::set<std::string> kIgnored = {"auto_mapping",   "base_model_name_or_pa
                                         "peft_version",   "qalora_group_size",       "revision"};
 const std::set<std::string> kHandled = {
     "alpha_pattern", "exclude_modules", "fan_in_fan_out",  "init_lora_weights", "layers_to_transform",
-    "lora_alpha",    "lora_dropout",    "modules_to_save", "peft_type",         "r",
+    "bias",          "lora_alpha",    "lora_dropout",    "trainable_token_indices",    "modules_to_save", "peft_type",         "r",
     "rank_pattern",  "target_modules",  "task_type",       "use_dora",        "use_rslora"};
 /// Initial values whose base model stays as it was. Others (pissa, olora, corda, loftq ...) change the base's
 /// weights.
@@ -43,6 +43,8 @@ class ConfigReader {
     config.narrowed = find("exclude_modules") || find("layers_to_transform");
     if (const Json* task = find("task_type")) config.task_type = json_string(*task, "task_type", origin_);
     read_targets(config);
+    read_bias(config);
+    read_token_indices(config);
     if (const Json* modules = find("modules_to_save"))
       config.modules_to_save = texts(*modules, "modules_to_save");
     each_pattern("rank_pattern", [&](const std::string& pattern, const Json& value) {
@@ -87,6 +89,35 @@ class ConfigReader {
       config.target_regex = targets->get<std::string>();
     else
       config.target_modules = texts(*targets, "target_modules");
+  }
+
+  void read_bias(PeftConfig& config) const {
+    const Json* bias = find("bias");
+    if (!bias) return;
+    config.bias = json_string(*bias, "bias", origin_);
+    if (config.bias == "none" || config.bias == "all" || config.bias == "lora_only") return;
+    throw Error(origin_.code, cat(origin_.place, ": \"bias\" is \"", printable(config.bias),
+                                  "\", known are none, all and lora_only"));
+  }
+
+  /// A list for the input embedding, or an object of lists by module.
+  void read_token_indices(PeftConfig& config) const {
+    constexpr const char* kKey = "trainable_token_indices";
+    const Json* indices = find(kKey);
+    if (!indices) return;
+    if (indices->is_object()) {
+      for (const auto& [module, list] : indices->items()) config.token_indices.emplace_back(module, ids(list, kKey));
+    } else {
+      config.token_indices.emplace_back("", ids(*indices, kKey));
+    }
+  }
+
+  std::vector<std::int64_t> ids(const Json& value, const char* key) const {
+    if (!value.is_array())
+      throw Error(origin_.code, cat(origin_.place, ": \"", key, "\" must be an array of whole numbers"));
+    std::vector<std::int64_t> all;
+    for (const Json& item : value) all.push_back(json_int(item, key, origin_));
+    return all;
   }
 
   std::vector<std::string> texts(const Json& value, const char* key) const {

@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::string_view kFactorLeaves[] = {"lora_A.weight", "lora_B.weight", "lora_embedding_A",
                                               "lora_embedding_B", kMagnitudeLeaf};
-constexpr std::string_view kEmbeddingCopy = ".base_layer.weight";
+constexpr std::string_view kEmbeddingCopy = ".base_layer.weight", kAdaptedBias = ".base_layer.bias",
+                           kTokenRows = ".token_adapter.trainable_tokens_delta";
 /// Pieces of keys that belong to features that are no module's own.
 constexpr std::string_view kForeignPieces[] = {".lora_", ".base_layer.", ".token_adapter.",
                                                ".modules_to_save."};
@@ -48,6 +49,14 @@ class KeySorter {
     }
     if (path.ends_with(kEmbeddingCopy)) {
       sorted_.embedding_copies[path.substr(0, path.size() - kEmbeddingCopy.size())] = tensor;
+      return;
+    }
+    if (path.ends_with(kAdaptedBias)) {
+      sorted_.whole[path.substr(0, path.size() - kAdaptedBias.size()) + ".bias"] = tensor;
+      return;
+    }
+    if (path.ends_with(kTokenRows)) {
+      sorted_.token_rows[path.substr(0, path.size() - kTokenRows.size())] = tensor;
       return;
     }
     const bool foreign =
@@ -92,6 +101,18 @@ std::string defect(const SiteTensors& tensors, const MethodConfig& config) {
              "; it needs a floating-point number for each of B's ", B.size(0), " rows");
 }
 
+/// What is wrong with the trained rows of an embedding; empty if nothing.
+std::string row_defect(const at::Tensor& values, const std::vector<std::int64_t>* ids) {
+  if (!ids) return "has trained rows that trainable_token_indices does not name";
+  if (!values.is_floating_point() || values.dim() != 2 || values.size(0) != static_cast<std::int64_t>(ids->size()))
+    return cat("has rows [", join(values.sizes(), ", "), "]; trainable_token_indices names ", ids->size());
+  std::vector<std::int64_t> sorted = *ids;
+  std::sort(sorted.begin(), sorted.end());
+  if (sorted.empty() || sorted.front() < 0 || std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+    return "has no rows, or rows with negative or repeated numbers in trainable_token_indices";
+  return {};
+}
+
 }  // namespace
 
 PeftTensors split_keys(const std::map<std::string, at::Tensor>& tensors, const std::string& place) {
@@ -104,15 +125,25 @@ std::string factor_key(const std::string& module, const std::string& leaf) {
 
 std::string whole_key(const std::string& parameter) { return kPeftPrefix + parameter; }
 
+std::string adapted_bias_key(const std::string& module) { return cat(kPeftPrefix, module, kAdaptedBias); }
+
+std::string token_rows_key(const std::string& module) { return cat(kPeftPrefix, module, kTokenRows); }
+
 void check_factors(const PeftTensors& tensors, const PeftConfig& config, const std::string& place) {
   std::vector<std::string> defects;
   for (const auto& [module, factors] : tensors.modules) {
     const std::string found = defect(factors, config.of(module));
     if (!found.empty()) defects.push_back(cat("  ", printable(module), " ", found));
   }
+  for (const auto& [module, values] : tensors.token_rows) {
+    const std::string found = row_defect(values, config.token_ids(module));
+    if (!found.empty()) defects.push_back(cat("  ", printable(module), " ", found));
+  }
+  if (tensors.token_rows.size() < config.token_indices.size())
+    defects.push_back("  an embedding of trainable_token_indices has no tensor");
   if (defects.empty()) return;
   throw Error(ExitCode::file,
-              cat(place, ": ", defects.size(), " of ", tensors.modules.size(),
+              cat(place, ": ", defects.size(), " of ", tensors.modules.size() + tensors.token_rows.size(),
                   " modules disagree with adapter_config.json\n", join(defects, "\n")),
               "adapter_config.json and adapter_model.safetensors must come from one training");
 }

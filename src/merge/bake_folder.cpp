@@ -93,7 +93,7 @@ class FolderBaker {
     for (const auto& [path, value] : whole_) to_merge_.insert(path);
     std::vector<std::string> lost;
     for (const std::string& path : to_merge_) {
-      if (!names_.names().count(path)) lost.push_back("  " + path);
+      if (!is_stored(path)) lost.push_back("  " + path);
     }
     if (lost.empty()) return;
     throw Error(ExitCode::mismatch,
@@ -115,6 +115,19 @@ class FolderBaker {
   }
 
  private:
+  /// True if the folder has the tensor, or one that it is tied to and that changes with it.
+  bool is_stored(const std::string& path) const {
+    if (names_.names().count(path)) return true;
+    const Weight& weight = program_.weight(path);
+    std::vector<std::string> tied = weight.aliases;
+    tied.push_back(weight.path);
+    const bool all_change =
+        std::all_of(tied.begin(), tied.end(), [&](const std::string& each) { return to_merge_.count(each) > 0; });
+    return all_change && std::any_of(tied.begin(), tied.end(), [&](const std::string& each) {
+             return names_.names().count(each) > 0;
+           });
+  }
+
   /// Live logits; the program's own whole weights are back afterwards.
   ProbedLogits probe_base() {
     std::map<std::string, at::Tensor> originals;

@@ -105,6 +105,23 @@ FROM_PEFT = {
         "target_modules": ["c_attn", "c_proj", "c_fc", "wte", "wpe"], "fan_in_fan_out": True}),
     "fused projection": ("neox", {"target_modules": ["query_key_value", "dense_4h_to_h"]}),
     "classifier": ("bert", {"target_modules": ["query", "value", "word_embeddings"], "task_type": "SEQ_CLS"}),
+    "DoRA": ("llama", {"target_modules": ["q_proj", "v_proj"], "use_dora": True}),
+    "DoRA, all-linear": ("llama", {"target_modules": "all-linear", "use_dora": True, "use_rslora": True}),
+    "DoRA, Conv1D": ("gpt2", {"target_modules": ["c_attn", "c_proj", "c_fc"], "fan_in_fan_out": True,
+                              "use_dora": True}),
+    "DoRA, embedding": ("llama", {"target_modules": ["embed_tokens", "v_proj"], "use_dora": True}),
+    "DoRA, fused projection": ("neox", {"target_modules": ["query_key_value", "dense"], "use_dora": True}),
+    "biases of the adapted": ("gpt2", {"target_modules": ["c_attn"], "fan_in_fan_out": True,
+                                       "bias": "lora_only"}),
+    "all biases": ("neox", {"target_modules": ["query_key_value"], "bias": "all"}),
+    "all biases, DoRA": ("gpt2", {"target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True, "bias": "all",
+                                  "use_dora": True}),
+    "all biases, classifier": ("bert", {"target_modules": ["query"], "bias": "all", "task_type": "SEQ_CLS"}),
+    "token rows, tied head": ("llama", {"target_modules": ["q_proj"], "trainable_token_indices": [9, 5, 6]}),
+    "token rows, own head": ("neox", {"target_modules": ["dense"], "trainable_token_indices": {
+        "embed_in": [9, 5, 6]}}),
+    "token rows of the own head": ("neox", {"target_modules": ["dense"], "trainable_token_indices": {
+        "embed_in": [5, 6], "embed_out": [9]}}),
 }
 
 
@@ -152,14 +169,24 @@ TO_PEFT = {
     "interleaved slices": ("neox", "query_key_value:query,query_key_value:value,dense", "-", 3, 4),
     "rank-stabilised slices": ("neox", "qv", "-", 3, -4),
     "classifier": ("bert", "qv", "classifier", 4, 6),
+    "DoRA": ("llama", "qv", "-", 4, 6, "dora"),
+    "DoRA, all-linear": ("llama", "all-linear", "-", 4, -6, "dora"),
+    "DoRA, embedding": ("llama", "embed_tokens,v_proj", "-", 4, 6, "dora"),
+    "DoRA, slices of Conv1D": ("gpt2", "qv,c_fc", "-", 3, 4, "dora"),
+    "DoRA, interleaved slices": ("neox", "qv,dense", "-", 3, 4, "dora"),
+    "biases of the adapted": ("gpt2", "qv,c_fc", "-", 3, 4, "lora", "lora_only"),
+    "all biases": ("neox", "dense", "-", 3, 4, "lora", "all"),
+    "all biases, classifier": ("bert", "qv", "classifier", 3, 4, "dora", "all"),
+    "token rows, tied head": ("llama", "qv", "-", 4, 6, "lora", "none", "7,3"),
+    "token rows, own head": ("neox", "dense", "-", 4, 6, "dora", "all", "7,3"),
 }
 
 
-@pytest.mark.parametrize("name, targets, saved, rank, alpha", TO_PEFT.values(), ids=TO_PEFT)
-def test_peft_loads_what_we_write(run, base, tool, tmp_path, name, targets, saved, rank, alpha):
+@pytest.mark.parametrize("name, options", [(each[0], each[1:]) for each in TO_PEFT.values()], ids=TO_PEFT)
+def test_peft_loads_what_we_write(run, base, tool, tmp_path, name, options):
     source = base(name)
     before = live_logits(source.live, source.batch)
-    run("make_adapter", source.file, tmp_path / "ours", targets, saved, rank, alpha)
+    run("make_adapter", source.file, tmp_path / "ours", *options)
     ours = tool(source, tmp_path / "ours")
     assert_close(ours, live_logits(load_in_peft(source.live, tmp_path / "ours"), source.batch), before)
 
@@ -180,13 +207,15 @@ def test_other_architectures_go_to_peft_and_back(run, base, tool, tmp_path, name
     assert_close(tool(source, tmp_path / "back"), theirs, before)
 
 
-@pytest.mark.parametrize("name, targets, saved", [
-    ("llama", "all-linear", "-"), ("gpt2", "qv,c_fc", "-"), ("neox", "qv,dense", "-"),
-    ("bert", "qv", "classifier"),
+@pytest.mark.parametrize("name, options", [
+    ("llama", ("all-linear", "-", 4, 6)), ("gpt2", ("qv,c_fc", "-", 4, 6)), ("neox", ("qv,dense", "-", 4, 6)),
+    ("bert", ("qv", "classifier", 4, 6)), ("llama", ("all-linear", "-", 4, 6, "dora")),
+    ("gpt2", ("qv,c_fc", "-", 4, 6, "dora", "lora_only")), ("neox", ("dense", "-", 4, 6, "lora", "all")),
+    ("neox", ("dense", "-", 4, 6, "lora", "none", "5,6,7")), ("llama", ("qv", "-", 4, 6, "lora", "none", "5,6,7")),
 ])
-def test_baking_equals_the_merge_of_peft(run, base, tmp_path, name, targets, saved):
+def test_baking_equals_the_merge_of_peft(run, base, tmp_path, name, options):
     source = base(name)
-    run("make_adapter", source.file, tmp_path / "ours", targets, saved, 4, 6)
+    run("make_adapter", source.file, tmp_path / "ours", *options)
     run("lora-merge", "bake", "--model", source.file, "--adapter", tmp_path / "ours",
         "--out", tmp_path / "merged.pt")
     ours = cases.weights_of(tmp_path / "merged.pt")
@@ -222,8 +251,7 @@ def parts(file):
 
 def test_features_that_we_lack_are_refused_by_name(run, base, tmp_path):
     source = base("llama")
-    for options, word in [({"use_dora": True}, "use_dora"), ({"bias": "lora_only"}, "bias"),
-                          ({"lora_bias": True}, "lora_bias"), ({"init_lora_weights": "pissa"}, "pissa")]:
+    for options, word in [({"lora_bias": True}, "lora_bias"), ({"init_lora_weights": "pissa"}, "pissa")]:
         model = get_peft_model(source.live, LoraConfig(target_modules=["q_proj"], **options))
         model.save_pretrained(tmp_path / word)
         model.unload()

@@ -26,7 +26,7 @@ struct AdaptedTarget {
 /// Rows of an embedding that are trained by themselves (PEFT's trainable_token_indices).
 struct TokenRows {
   std::string module;               ///< path of the embedding
-  std::string weight;               ///< Weight::path
+  std::vector<std::string> paths;   ///< of the weight in the file: Weight::path and aliases
   std::vector<std::int64_t> ids;    ///< rising
   at::Tensor values;                ///< the rows' new values [ids, dim], float32
   std::vector<const Site*> sites;   ///< all uses of the weight: the embedding, a tied head

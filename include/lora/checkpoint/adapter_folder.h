@@ -27,10 +27,16 @@ struct PeftConfig {
   std::string target_regex;                 ///< string form: matches whole paths
   bool narrowed = false;                    ///< exclude_modules or layers_to_transform leave some of them out
   std::vector<std::string> modules_to_save;
+  std::string bias = "none";  ///< which biases are held whole: "none", "all", "lora_only"
+  /// Embeddings whose rows are trained: path or suffix of whole segments (empty: the input embedding) -> row ids.
+  std::vector<std::pair<std::string, std::vector<std::int64_t>>> token_indices;
   /// Regular expressions for the end of a module's path; the first match in file order counts.
   std::vector<std::pair<std::string, std::int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
   bool fan_in_fan_out = false;
+
+  /// The row ids for the embedding at `module`; null if there are none.
+  const std::vector<std::int64_t>* token_ids(const std::string& module) const;
 
   /// The defaults with this module's own rank and alpha.
   MethodConfig of(const std::string& module) const;

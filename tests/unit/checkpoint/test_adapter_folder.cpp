@@ -345,7 +345,7 @@ TEST_CASE("adapter folder: half a pair of factors, integers and unknown keys are
       {"mlp.up", "no floating-point"});
   refuse([&](TensorMap& t) { t[up + "lora_A.weight"] = at::zeros({32}); }, {"mlp.up has A [32]"});
   refuse([&](TensorMap& t) { t[up + "lora_magnitude_vector"] = at::zeros({24}); },
-         {"lora_magnitude_vector", "no kind known"});
+         {"mlp.up has lora_A.weight, lora_B.weight, lora_magnitude_vector; it needs A and B and nothing else"});
   refuse([&](TensorMap& t) { t[up + "lora_B.bias"] = at::zeros({24}); }, {"lora_B.bias"});
   refuse(
       [&](TensorMap& t) {

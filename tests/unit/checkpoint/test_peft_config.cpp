@@ -50,20 +50,34 @@ TEST_CASE("peft config: everything that PEFT 0.21 writes by default is read") {
 
 TEST_CASE("peft config: every feature that is on and not supported is named") {
   require_refused(
-      R"({"peft_type": "LORA", "use_dora": true, "lora_bias": true, "bias": "all", "of_the_future": 1})",
-      {"use_dora", "lora_bias", "bias", "of_the_future"});
+      R"({"peft_type": "LORA", "use_qalora": true, "lora_bias": true, "target_parameters": ["w"], "of_the_future": 1})",
+      {"use_qalora", "lora_bias", "target_parameters", "of_the_future"});
   require_refused(R"({"peft_type": "IA3"})", {"peft_type IA3"});
   require_refused(R"({"peft_type": "LORA", "init_lora_weights": "pissa_niter_4"})",
                   {"pissa_niter_4", "base's weights"});
-  require_refused(R"({"peft_type": "LORA", "trainable_token_indices": [1]})", {"trainable_token_indices"});
   require_refused(R"({"peft_type": "LORA", "layer_replication": [[0, 4]]})", {"layer_replication"});
   CHECK(parse(R"({"peft_type": "LORA", "init_lora_weights": "gaussian", "of_the_future": null})")
             .defaults.rank == 8);
 }
 
+TEST_CASE("peft config: DoRA, biases and token rows are read") {
+  const PeftConfig config = parse(R"({"peft_type": "LORA", "use_dora": true, "bias": "lora_only",
+    "trainable_token_indices": {"wte": [7, 3]}})");
+  CHECK(config.defaults.method == "dora");
+  CHECK(config.bias == "lora_only");
+  REQUIRE(config.token_ids("transformer.wte"));
+  CHECK(*config.token_ids("transformer.wte") == std::vector<std::int64_t>{7, 3});
+  CHECK_FALSE(config.token_ids("transformer.xwte"));
+  CHECK(*parse(R"({"peft_type": "LORA", "trainable_token_indices": [1]})").token_ids("anything") ==
+        std::vector<std::int64_t>{1});
+}
+
 TEST_CASE("peft config: wrong types and values are file errors that name the key") {
   require_refused("[]", {"no JSON object"});
   require_refused("{}", {"\"peft_type\" is missing"});
+  require_refused(R"({"peft_type": "LORA", "bias": "some"})", {"\"bias\" is \"some\""});
+  require_refused(R"({"peft_type": "LORA", "trainable_token_indices": 3})", {"trainable_token_indices", "array"});
+  require_refused(R"({"peft_type": "LORA", "trainable_token_indices": [0.5]})", {"trainable_token_indices"});
   require_refused(R"({"peft_type": "LORA", "r": 8.5})", {"\"r\" must be a whole number"});
   require_refused(R"({"peft_type": "LORA", "r": 0})", {"rank \"r\" is 0"});
   require_refused(R"({"peft_type": "LORA", "lora_alpha": "16"})", {"\"lora_alpha\" must be a number"});

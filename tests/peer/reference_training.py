@@ -86,10 +86,10 @@ def optimizer_of(model, recipe: Recipe) -> torch.optim.AdamW:
                              betas=(recipe.beta1, recipe.beta2))
 
 
-def train(model, batches: list[list[dict]], recipe: Recipe) -> Trace:
-    """One update for each batch."""
+def train(model, batches: list[list[dict]], recipe: Recipe, optimizer=None) -> Trace:
+    """One update for each batch; by AdamW unless another optimizer is given."""
     model.eval()   # no dropout
-    optimizer, trace = optimizer_of(model, recipe), Trace()
+    optimizer, trace = optimizer or optimizer_of(model, recipe), Trace()
     scheduler = get_scheduler(recipe.schedule, optimizer, recipe.warmup_steps, recipe.steps)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for rows in batches:

@@ -20,9 +20,7 @@ at::Tensor adapted_output(const Adapter& adapter, const Site* site, const SiteVa
   at::Tensor output = values.output;
   for (const AdaptedTarget& adapted : adapter.targets) {
     if (adapted.target.site != site) continue;
-    SiteValues now{output, values.input, values.weight, values.bias};
-    output = find_method(adapted.config.method)
-                 .forward(now, adapted.target, adapted.tensors, adapted.config, /*training=*/false);
+    output = target_output(adapted, {output, values.input, values.weight, values.bias}, /*training=*/false);
   }
   for (const TokenRows& rows : adapter.token_rows) {
     if (std::find(rows.sites.begin(), rows.sites.end(), site) == rows.sites.end()) continue;

@@ -113,7 +113,7 @@ def test_eva_finds_the_directions_that_peft_finds(case, lora_train):
     assert ours.keys() == theirs.keys()
     for module, components in theirs.items():
         overlap = (ours[module].double() @ components.double().T).square().sum() / len(components)
-        assert overlap > 0.999, module   # 1 for one span, 4 / 48 for random ones
+        assert overlap > 0.99, module   # 1 for one span, 4 / 48 for random ones; both SVDs are randomised ones
 
 
 def test_eva_shares_ranks_out_as_peft_does(case, lora_train):

@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kMagnitude = "lora_magnitude_vector";
 
-/// A row of zeros has no direction: whatever its magnitude, it stays zero.
+/// A row of zeros has no direction: it stays zero, where a quotient of zeros would be NaN.
 at::Tensor divisors(const at::Tensor& norms) { return norms.masked_fill(norms == 0, 1); }
 
 /// |W0 + s B A| of every output row of the target, [target's out], without the sum itself:
@@ -20,7 +20,7 @@ at::Tensor row_norms(const at::Tensor& weight, const Target& target, const SiteT
   const at::Tensor W0 = output_rows(weight, target).to(A.scalar_type());
   const at::Tensor own = at::linalg_vector_norm(W0, 2, {1}).square_();
   const at::Tensor mixed = at::mm(W0, A.t()) * (2 * s) + at::mm(B, at::mm(A, A.t())) * (s * s);  // [out, r]
-  return divisors(own.add_((mixed * B).sum(1)).clamp_min_(0).sqrt_());
+  return own.add_((mixed * B).sum(1)).clamp_min_(0).sqrt_();
 }
 
 /// Weight-decomposed update: y = (m / |W0 + s B A|) (W0 + s B A) x + bias, the norm over each output's row and
@@ -48,7 +48,7 @@ class DoraMethod : public Method {
     const at::Tensor& m = tensors.at(kMagnitude);
     const at::Tensor sum = values.output + low_rank_output(values, target, tensors, config, training);
     const at::Tensor product = values.bias.defined() ? sum - values.bias : sum;  // (W0 + s B A) x
-    const at::Tensor growth = m / row_norms(values.weight, target, tensors, config.scale()) - 1;
+    const at::Tensor growth = m / divisors(row_norms(values.weight, target, tensors, config.scale())) - 1;
     const at::Tensor all = with_rows(at::zeros({target.site->out}, m.options()), target, growth);
     return at::addcmul(sum, product, all).to(values.output.scalar_type());
   }

@@ -26,7 +26,9 @@ class KeySorter {
   explicit KeySorter(const std::string& place) : place_(place) {}
 
   PeftTensors run(const std::map<std::string, at::Tensor>& tensors) {
-    for (const auto& [key, tensor] : tensors) take(key, tensor);
+    for (const auto& [key, tensor] : tensors) {
+      if (!is_duplicate(key, tensor, tensors)) take(key, tensor);
+    }
     if (!unknown_.empty()) {
       throw Error(
           ExitCode::file,
@@ -39,6 +41,18 @@ class KeySorter {
   }
 
  private:
+  /// With "bias": "all" PEFT also stores a saved module's bias under the names of its wrapper: the trained one again,
+  /// and the frozen one that it replaces.
+  static bool is_duplicate(const std::string& key, const at::Tensor& tensor,
+                           const std::map<std::string, at::Tensor>& tensors) {
+    for (const std::string_view inner : {".modules_to_save.bias", ".original_module.bias"}) {
+      if (!key.ends_with(inner)) continue;
+      const auto trained = tensors.find(key.substr(0, key.size() - inner.size()) + ".bias");
+      return trained != tensors.end() && (inner.starts_with(".original") || at::equal(trained->second, tensor));
+    }
+    return false;
+  }
+
   void take(const std::string& key, const at::Tensor& tensor) {
     if (!key.starts_with(kPeftPrefix) || key.size() > kLongestKey) return reject(key);
     const std::string path = key.substr(std::string_view(kPeftPrefix).size());

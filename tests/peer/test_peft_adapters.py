@@ -121,7 +121,7 @@ FROM_PEFT = {
     "token rows, own head": ("neox", {"target_modules": ["dense"], "trainable_token_indices": {
         "embed_in": [9, 5, 6]}}),
     "token rows of the own head": ("neox", {"target_modules": ["dense"], "trainable_token_indices": {
-        "embed_in": [5, 6], "embed_out": [9]}}),
+        "embed_in": [5, 6], "lm_head": [9]}}),
 }
 
 

@@ -84,6 +84,21 @@ def test_twenty_updates_equal_those_of_peft(fixtures, lora_train, in_training_or
     assert_same_training(out, start, model, train(model, batches, RECIPE), RECIPE)
 
 
+@pytest.mark.parametrize("name, options", [
+    ("llama", ALL | {"use_dora": True}), ("gpt2", CONV1D | {"use_dora": True, "bias": "lora_only"}),
+    ("neox", FUSED | {"bias": "all"}), ("llama", QV | {"trainable_token_indices": [5, 6, 9, 12]}),
+    ("neox", FUSED | {"use_dora": True, "trainable_token_indices": [5, 6, 9, 12]}),
+], ids=["dora", "dora-conv1d-biases", "all-biases", "token-rows-tied", "token-rows-dora"])
+def test_variants_train_as_in_peft(fixtures, lora_train, tmp_path, name, options):
+    case, start, recipe = cases.tiny(fixtures, name), tmp_path / "start", Recipe(steps=5, warmup_steps=1)
+    case = case._replace(rows=case.rows[:8])
+    model = with_adapter(case, start, random_b=True, **options)
+    out = lora_train(case, recipe, "--init-adapter", start)
+    assert_same_training(out, start, model, train(model, [case.rows] * recipe.steps, recipe), recipe)
+    moved = {key for key, value in tensors_of(out / "adapter").items() if not value.equal(tensors_of(start)[key])}
+    assert moved == tensors_of(start).keys()
+
+
 def test_a_classifier_with_its_trained_head_equals_peft(fixtures, lora_train, tmp_path):
     case, start, recipe = cases.tiny(fixtures, "bert"), tmp_path / "start", Recipe(batch_size=48)
     model = with_adapter(case, start, target_modules=["query", "value"], task_type="SEQ_CLS",

@@ -12,6 +12,7 @@ namespace {
 RunReport some_report() {
   RunReport report;
   report.method = "lora";
+  report.variant = "lora, rank-stabilised";
   report.model_path = "m.pt";
   report.base_fingerprint = "00ff";
   report.trainable_parameters = 123;
@@ -38,6 +39,7 @@ TEST_CASE("run folder: a report comes back as it was written") {
   RunFolder(path, false).write_report(report);
   RunReport read = read_run_report(path);
   CHECK(read.method == report.method);
+  CHECK(read.variant == report.variant);
   CHECK(read.model_path == report.model_path);
   CHECK(read.base_fingerprint == report.base_fingerprint);
   CHECK(read.trainable_parameters == report.trainable_parameters);
@@ -98,7 +100,7 @@ TEST_CASE("run report: foreign and damaged reports are file errors that name the
   require_error([&] { read_run_report(folder.path()); }, ExitCode::file, {"no finished run"});
   put_text(report, "{");
   require_error([&] { read_run_report(folder.path()); }, ExitCode::file, {"report.json", "JSON"});
-  put_text(report, R"({"method": "lora"})");
+  put_text(report, R"({"method": "lora", "variant": "lora"})");
   require_error([&] { read_run_report(folder.path()); }, ExitCode::file, {"\"model\" is missing"});
   RunFolder(folder / "run", false).write_report(some_report());
   std::filesystem::copy_file(folder / "run/report.json", report,

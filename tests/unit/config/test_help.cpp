@@ -24,7 +24,10 @@ const CommandInfo kInfo{"lora-sample", "Shows how help looks.", {"lora-sample ro
 
 /// The lines of one option, joined by single spaces.
 std::string entry(const std::string& help, const std::string& head) {
-  const auto begin = help.find(cat("\n  ", head));
+  std::size_t begin = help.find(cat("\n  ", head));
+  // Not the beginning of a longer name.
+  while (begin != std::string::npos && std::string(" \n").find(help[begin + 3 + head.size()]) == std::string::npos)
+    begin = help.find(cat("\n  ", head), begin + 1);
   REQUIRE(begin != std::string::npos);
   std::string text;
   for (const std::string& line : split(help.substr(begin + 1), '\n')) {

@@ -1,3 +1,4 @@
+#include <map>
 #include <set>
 
 #include "checkpoint/peft_config.h"
@@ -12,11 +13,23 @@ const std::set<std::string> kIgnored = {"auto_mapping",   "base_model_name_or_pa
                                         "peft_version",   "qalora_group_size",       "revision"};
 const std::set<std::string> kHandled = {
     "alpha_pattern", "exclude_modules", "fan_in_fan_out",  "init_lora_weights", "layers_to_transform",
-    "bias",          "lora_alpha",    "lora_dropout",    "trainable_token_indices",    "modules_to_save", "peft_type",         "r",
-    "rank_pattern",  "target_modules",  "task_type",       "use_dora",        "use_rslora"};
+    "bias",          "lora_alpha",     "lora_dropout", "modules_to_save", "peft_type", "r",
+    "rank_pattern",  "target_modules", "task_type",    "trainable_token_indices", "use_dora", "use_rslora"};
 /// Initial values whose base model stays as it was. Others (pissa, olora, corda, loftq ...) change the base's
 /// weights.
 const std::set<std::string> kHarmlessStarts = {"gaussian", "eva", "orthogonal", "mica"};
+/// Features that are refused, with what this project's adapters lack for them.
+const std::map<std::string, std::string> kReasons = {
+    {"alora_invocation_tokens", "acts only behind an invocation token: no update of a weight"},
+    {"arrow_config", "routes between adapters token by token: no update of a weight"},
+    {"ensure_weight_tying", "one adapter for several tied modules"},
+    {"layer_replication", "the base with layers repeated is another model"},
+    {"lora_bias", "a bias of the update has no place in a base without biases"},
+    {"megatron_config", "for layers of Megatron"},
+    {"monteclora_config", "draws its update at random"},
+    {"target_parameters", "adapts parameters of more than two dimensions (stacked experts)"},
+    {"use_bdlora", "block-diagonal factors"},
+    {"use_qalora", "factors over pooled inputs"}};
 bool is_off(const Json& value) {
   return value.is_null() || value == false || value == "none" || (value.is_structured() && value.empty());
 }
@@ -73,7 +86,9 @@ class ConfigReader {
           cat("init_lora_weights ", start->get<std::string>(), " (changes the base's weights)"));
     }
     for (const auto& [key, value] : json_.items()) {
-      if (!kIgnored.count(key) && !kHandled.count(key) && !is_off(value)) features.push_back(key);
+      if (kIgnored.count(key) || kHandled.count(key) || is_off(value)) continue;
+      const auto reason = kReasons.find(key);
+      features.push_back(reason == kReasons.end() ? key : cat(key, " (", reason->second, ")"));
     }
     if (features.empty()) return;
     throw Error(

@@ -30,7 +30,14 @@ CombineSource read_source(const WeightedAdapterPath& adapter) {
     const std::string module = update.module;
     source.updates.emplace(module, std::move(update));
   }
-  source.whole = split_keys(source.folder.tensors, adapter.path.string()).whole;
+  PeftTensors tensors = split_keys(source.folder.tensors, adapter.path.string());
+  if (!tensors.token_rows.empty()) {
+    throw Error(ExitCode::mismatch,
+                cat(adapter.path.string(), " holds trained token rows (", printable(tensors.token_rows.begin()->first),
+                    "), which replace rows of the base and have no sum"),
+                "bake it into the base by itself");
+  }
+  source.whole = std::move(tensors.whole);
   return source;
 }
 
@@ -47,6 +54,7 @@ class Comparison {
   std::vector<std::string> run() {
     const AdapterFolder &a = first_.folder, &b = second_.folder;
     compare("base", a.provenance.base_fingerprint.substr(0, 12), b.provenance.base_fingerprint.substr(0, 12));
+    compare("bias", a.config.bias, b.config.bias);
     compare("task_type", a.config.task_type, b.config.task_type);
     compare_modules();
     compare_whole();
@@ -85,7 +93,7 @@ class Comparison {
   void refuse_inside(const CombineSource& whole, const CombineSource& adapting) {
     for (const auto& [path, value] : whole.whole) {
       const std::string module = path.substr(0, path.rfind('.'));
-      if (!adapting.updates.count(module)) continue;
+      if (!adapting.updates.count(module) || path.ends_with(".bias")) continue;
       mismatches_.push_back(cat("  ", printable(path), ": held whole by ", whole.folder.path.string(),
                                 ", adapted by low rank in ", adapting.folder.path.string()));
     }

@@ -53,6 +53,14 @@ Inspection look_at(const AdapterFolder& folder) {
     found.whole[path] = value.sizes().vec();
     found.parameters += value.numel();
   }
+  for (const auto& [module, values] : tensors.token_rows) {
+    found.whole[module + " (token rows)"] = values.sizes().vec();
+    found.parameters += values.numel();
+  }
+  for (const auto& [module, leaves] : tensors.modules) {
+    const auto magnitude = leaves.find(kMagnitudeLeaf);
+    if (magnitude != leaves.end()) found.parameters += magnitude->second.numel();
+  }
   for (const ModuleFacts& facts : found.modules) {
     found.parameters += facts.parameters;
     if (facts.update_norm == 0) found.without_update.push_back(facts.module);

@@ -35,8 +35,7 @@ AdapterFolder with_modules(AdapterFolder folder, const std::vector<ModuleUpdate>
 std::map<std::string, at::Tensor> other_tensors(const AdapterFolder& folder) {
   std::map<std::string, at::Tensor> others = folder.tensors;
   for (const ModuleUpdate& update : module_updates(folder)) {
-    for (const char* leaf :
-         {"lora_A.weight", "lora_B.weight", "lora_embedding_A", "lora_embedding_B", kMagnitudeLeaf})
+    for (const char* leaf : {"lora_A.weight", "lora_B.weight", "lora_embedding_A", "lora_embedding_B"})
       others.erase(factor_key(update.module, leaf));
   }
   std::map<std::string, at::Tensor> by_name;

@@ -359,6 +359,40 @@ TEST_CASE("adapter folder: half a pair of factors, integers and unknown keys are
       {"no kind known"});
 }
 
+TEST_CASE("adapter folder: a missing or misshapen DoRA magnitude is a file error, one of other rows a mismatch") {
+  const Bench bench;
+  const Adapter adapter = random_adapter(bench.program, {"up", "c_attn:query"}, {}, {"dora", 2, 4, 0});
+  const std::string key = "base_model.model.mlp.up.lora_magnitude_vector";
+  const auto change = [&](const at::Tensor& magnitude) {
+    bench.write(adapter);
+    bench.rewrite_as_foreign([&](TensorMap& tensors) {
+      magnitude.defined() ? tensors[key] = magnitude : (tensors.erase(key), magnitude);
+    });
+  };
+  change({});
+  require_unreadable(bench, {"mlp.up has lora_A.weight, lora_B.weight; it needs A and B, lora_magnitude_vector"});
+  change(at::zeros({23}));
+  require_unreadable(bench, {"mlp.up has lora_magnitude_vector [23]", "B's 24 rows"});
+  change(at::zeros({24}, at::kInt));
+  require_unreadable(bench, {"mlp.up has lora_magnitude_vector [24] of int"});
+  bench.write(adapter);
+  bench.rewrite_as_foreign([&](TensorMap& tensors) {
+    tensors[key] = at::zeros({23});
+    tensors["base_model.model.mlp.up.lora_B.weight"] = at::zeros({23, 2});
+  });
+  require_misfit(bench, {"mlp.up.lora_magnitude_vector  adapter [23], base needs [24]"});
+}
+
+TEST_CASE("adapter folder: magnitudes outside a DoRA slice are those of the base") {
+  const Bench bench;
+  const Adapter adapter = random_adapter(bench.program, {"c_attn:query"}, {}, {"dora", 2, 4, 0});
+  const AdapterFolder folder = pack_adapter(bench.program, adapter, {});
+  const at::Tensor m = folder.tensors.at("base_model.model.attn.c_attn.lora_magnitude_vector");
+  const at::Tensor norms = bench.program.weight("attn.c_attn.weight").value.norm(2, {0});
+  CHECK(at::allclose(m.narrow(0, 16, 32), norms.narrow(0, 16, 32), 1e-6, 0));
+  CHECK(at::equal(m.narrow(0, 0, 16), adapter.targets.front().tensors.at("lora_magnitude_vector")));
+}
+
 TEST_CASE("adapter folder: blocks that do not describe the tensors are a file error") {
   const Bench bench;
   bench.write(random_adapter(bench.program, {"c_attn:query", "c_attn:value"}));

@@ -51,7 +51,8 @@ TEST_CASE("peft config: everything that PEFT 0.21 writes by default is read") {
 TEST_CASE("peft config: every feature that is on and not supported is named") {
   require_refused(
       R"({"peft_type": "LORA", "use_qalora": true, "lora_bias": true, "target_parameters": ["w"], "of_the_future": 1})",
-      {"use_qalora", "lora_bias", "target_parameters", "of_the_future"});
+      {"use_qalora (factors over pooled inputs)", "lora_bias (a bias of the update has no place",
+       "target_parameters (", "of_the_future"});
   require_refused(R"({"peft_type": "IA3"})", {"peft_type IA3"});
   require_refused(R"({"peft_type": "LORA", "init_lora_weights": "pissa_niter_4"})",
                   {"pissa_niter_4", "base's weights"});

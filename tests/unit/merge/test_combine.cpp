@@ -241,6 +241,44 @@ TEST_CASE("combine: whole weights are taken from one holder, averaged or added t
   CHECK(fitted.saved_weights.size() == 2);
 }
 
+TEST_CASE("combine: DoRA goes in by what it does to the base's weight, and needs the base for it") {
+  Bench bench;
+  bench.make("d", {"up", "c_attn:query"}, {"dora", 2, 4, 0});
+  CombineConfig config = bench.config({"d"});
+  bench.require_refused(config, ExitCode::mismatch, {"DoRA: their update depends on the base's weights"});
+  config.model = bench.program.path().string();
+  config.rank = 16;
+  bench.combined(config);
+  const Deltas deltas = deltas_of(bench.out);
+  const auto merged = merged_weights(bench.program, fit_adapter(read_adapter_folder(bench.folder / "d"), bench.program));
+  REQUIRE(deltas.size() == 2);
+  const at::Tensor up = merged.at("mlp.up.weight") - bench.program.weight("mlp.up.weight").value;
+  const at::Tensor attn = merged.at("attn.c_attn.weight") - bench.program.weight("attn.c_attn.weight").value;
+  // Rank 16 is full: float32 rounding is all that is lost.
+  CHECK(length(deltas.at("mlp.up") - up) < 1e-5 * length(up));
+  CHECK(length(deltas.at("attn.c_attn") - attn.t()) < 1e-5 * length(attn));
+}
+
+TEST_CASE("combine: biases are kept beside their modules; other choices of biases and token rows are refused") {
+  Bench bench;
+  const auto make = [&](const std::string& name, const std::string& bias, bool tokens) {
+    Adapter adapter = random_adapter(bench.program, {"up"});
+    add_biases(bench.program, adapter, bias);
+    if (tokens) add_token_rows(bench.program, adapter, "", {3});
+    for (auto& [path, tensor] : adapter.tensors()) tensor->add_(0.1);
+    write_adapter_folder(bench.folder / name, pack_adapter(bench.program, adapter, provenance_of(bench.program)), "");
+    return adapter;
+  };
+  const Adapter a = make("a", "lora_only", false);
+  make("b", "none", false);
+  make("c", "lora_only", true);
+  bench.combined(bench.config({"a"}));
+  const Adapter read = fit_adapter(read_adapter_folder(bench.out), bench.program);
+  CHECK(at::equal(read.saved_weights.at("mlp.up.bias"), a.saved_weights.at("mlp.up.bias")));
+  bench.require_refused(bench.config({"a", "b"}), ExitCode::mismatch, {"bias: lora_only in", "none in"});
+  bench.require_refused(bench.config({"c"}), ExitCode::mismatch, {"token rows", "wte"});
+}
+
 TEST_CASE("combine: a module that one adapts and another holds whole is a mismatch") {
   Bench bench(Head::classifier);
   bench.make("a", {"classifier"}, {"lora", 2, 4, 0});

@@ -19,6 +19,20 @@ Schedule make_schedule(const TrainConfig& config, std::int64_t hidden_size, std:
   return {config.schedule, peak, warmup_updates(config.warmup, total_updates), total_updates};
 }
 
+/// What the adapter holds beside low-rank updates; biases as one number, since a model has one in every layer.
+std::vector<std::string> whole_tensors(const Adapter& adapter) {
+  std::vector<std::string> names;
+  int biases = 0;
+  for (const auto& [path, value] : adapter.saved_weights) {
+    const bool bias = adapter.bias != "none" && path.ends_with(".bias");
+    bias ? void(++biases) : names.push_back(path);
+  }
+  if (biases > 0) names.push_back(cat(biases, " biases"));
+  for (const TokenRows& rows : adapter.token_rows)
+    names.push_back(cat(rows.ids.size(), " rows of ", rows.module));
+  return names;
+}
+
 void describe_method(Plan& plan, const Session& session, const Trainee& trainee) {
   const TrainConfig& config = session.config;
   plan.method = variant_name(config);
@@ -30,7 +44,7 @@ void describe_method(Plan& plan, const Session& session, const Trainee& trainee)
   std::vector<Target> targets;
   for (const AdaptedTarget& adapted : trainee.adapter().targets) targets.push_back(adapted.target);
   plan.targets = group_targets(targets);
-  for (const auto& [path, value] : trainee.adapter().saved_weights) plan.saved_modules.push_back(path);
+  plan.saved_modules = whole_tensors(trainee.adapter());
   plan.total_parameters = parameter_count(session.model.program);
   plan.trainable_parameters = trainee.parameter_count();
 }

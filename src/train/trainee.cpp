@@ -53,10 +53,17 @@ std::vector<std::int64_t> token_ids(const std::vector<std::string>& texts) {
 
 bool has_gradient(const at::Tensor& tensor) { return tensor.grad().defined() && tensor.grad().any().item<bool>(); }
 
+/// These have no meaning where every weight is trained, or where a folder says what is.
+void refuse_extra_tensors(const TrainConfig& config, const std::string& reason) {
+  if (config.bias == "none" && config.trainable_tokens.empty()) return;
+  throw Error(ExitCode::usage, cat("--bias and --trainable-tokens do not go with ", reason), "leave them out");
+}
+
 }  // namespace
 
 Trainee::Trainee(const TrainConfig& config, Program& program, const std::function<void(Adapter&)>& prepare)
     : program_(program), full_(config.method == "full") {
+  if (full_) refuse_extra_tensors(config, "--method full, which trains every weight");
   full_ ? collect_weights() : create_adapter_for(config);
   if (prepare && !full_) prepare(adapter_);
   std::vector<TrainedTensor> tensors;
@@ -70,7 +77,10 @@ Trainee::Trainee(const TrainConfig& config, Program& program, const std::functio
 }
 
 void Trainee::create_adapter_for(const TrainConfig& config) {
-  if (!config.init_adapter.empty()) return start_from(config);
+  if (!config.init_adapter.empty()) {
+    refuse_extra_tensors(config, "--init-adapter, whose folder says what is trained");
+    return start_from(config);
+  }
   std::vector<std::string> saved = config.modules_to_save;
   if (saved.empty() && program_.info().task == Task::classification) saved = program_.info().head_modules;
   std::vector<Target> targets;

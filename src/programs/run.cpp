@@ -48,7 +48,7 @@ const Command& find_command(const std::vector<Command>& commands, const std::str
   const Strings nearest = nearest_names(word, words, 1);
   throw Error(ExitCode::usage,
               cat(word.starts_with('-') ? "a command must come first" : "unknown command", ", found \"",
-                  printable(word), "\"; expected ", join(words, " or ")),
+                  printable(word), "\"; expected one of ", join(words, ", ")),
               nearest.empty() ? "" : cat("did you mean ", nearest.front(), "?"));
 }
 

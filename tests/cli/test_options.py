@@ -24,10 +24,10 @@ def config(tmp_path):
     (["lora-train", "--model", "m.pt"], ["--data is missing", "--out is missing", "hint: "]),
     (["lora-train", "--list-targets"], ["--model is missing"]),
     (["lora-train", "--model"], ["--model needs a value"]),
-    (["lora-train", "--method", "lra"], ["one of lora, full", "nearest: lora"]),
+    (["lora-train", "--method", "lra"], ["one of lora, dora, full", "nearest: lora"]),
     (["lora-train", "--quiet", "--verbose"], ["contradict"]),
     (["lora-merge", "bkae"], ['unknown command, found "bkae"', "did you mean bake?"]),
-    (["lora-merge", "--model", "m.pt"], ["a command must come first", "bake or inspect"]),
+    (["lora-merge", "--model", "m.pt"], ["a command must come first", "expected one of bake, combine"]),
     (["lora-merge", "bake", "--adaptor", "x"], ["--adaptor", "nearest: --adapter", "lora-merge bake --help"]),
     (["lora-merge", "inspect", "--json"], ["--adapter is missing"]),
     (["lora-merge", "inspect", "a", "b"], ['unexpected argument "b"']),
@@ -37,6 +37,9 @@ def config(tmp_path):
 def test_typing_mistakes(refuses, command, parts):
     refuses(CODE, parts, *command)
 
+
+MERGE = ["bake", "combine", "diff", "extract", "inspect", "resize", "restore", "verify"]
+COMMANDS = [["lora-train"], *(["lora-merge", word] for word in MERGE), ["lora-eval", "compare"]]
 
 # Two wrong values for each option, and what a right one must be.
 WRONG_NUMBERS = {"rank": [(-1, "at least 1"), (0, "at least 1")],
@@ -88,8 +91,7 @@ def test_a_missing_config_file_is_an_io_error(refuses, tmp_path):
     refuses(6, [str(tmp_path / "none.json")], "lora-train", "--config", tmp_path / "none.json")
 
 
-@pytest.mark.parametrize("command", [["lora-train"], ["lora-merge", "bake"], ["lora-merge", "inspect"],
-                                     ["lora-eval", "compare"]])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_the_printed_config_fed_back_is_identical(run, config, command):
     printed = run(*command, "--print-config").stdout
     again = run(*command, "--print-config", "--config", config(printed)).stdout

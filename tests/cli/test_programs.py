@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-COMMANDS = [["lora-train"], ["lora-merge", "bake"], ["lora-merge", "inspect"], ["lora-eval", "compare"]]
+MERGE = ["bake", "combine", "diff", "extract", "inspect", "resize", "restore", "verify"]
+COMMANDS = [["lora-train"], *(["lora-merge", word] for word in MERGE), ["lora-eval", "compare"]]
 
 
 @pytest.fixture

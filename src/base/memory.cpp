@@ -57,4 +57,11 @@ std::uint64_t available_bytes() {
   return machine == 0 ? 0 : std::min(machine, left_in_control_group());
 }
 
+bool says_out_of_memory(std::string_view message) {
+  for (const char* words : {"not enough memory", "out of memory", "can't allocate memory", "alloc_cpu"}) {
+    if (message.find(words) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace lora

@@ -1,6 +1,7 @@
 #include "model/run_graph.h"
 
 #include "lora/base/error.h"
+#include "lora/base/process.h"
 #include "lora/base/text.h"
 #include "model/archive.h"
 
@@ -9,11 +10,8 @@ namespace {
 
 [[noreturn]] void fail_run(const std::string& what) {
   const std::string text = short_torch_message(what);
-  for (const char* mark : {"not enough memory", "out of memory", "can't allocate", "alloc_cpu"}) {
-    if (what.find(mark) != std::string::npos) {
-      throw Error(ExitCode::memory, cat("not enough memory: ", text), "lower --batch-tokens or --max-length");
-    }
-  }
+  if (says_out_of_memory(what))
+    throw Error(ExitCode::memory, cat("not enough memory: ", text), "lower --batch-tokens or --max-length");
   throw Error(ExitCode::mismatch, cat("the model refused its inputs: ", text),
               "check that the tokenizer belongs to the model and that rows fit its context length");
 }

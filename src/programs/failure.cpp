@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <new>
 
+#include "lora/base/process.h"
 #include "lora/base/text.h"
 
 namespace lora {
@@ -18,15 +19,9 @@ Failure out_of_memory() {
           "try a smaller --batch-tokens or --max-length, or close other programs"};
 }
 
-/// LibTorch's allocator says so in words only.
-bool is_out_of_memory(const std::string& what) {
-  return what.find("can't allocate memory") != std::string::npos ||
-         what.find("out of memory") != std::string::npos;
-}
-
 Failure describe_torch(const c10::Error& error) {
   const std::string what = error.what_without_backtrace();
-  if (is_out_of_memory(what)) return out_of_memory();
+  if (says_out_of_memory(what)) return out_of_memory();
   return {ExitCode::internal, cat("LibTorch: ", what.substr(0, what.find('\n'))), kReport};
 }
 

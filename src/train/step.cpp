@@ -22,11 +22,6 @@ namespace {
               "lower --batch-tokens (the update stays the same, in more parts) or --max-length");
 }
 
-bool is_allocation_failure(const c10::Error& error) {
-  if (dynamic_cast<const c10::OutOfMemoryError*>(&error)) return true;
-  return std::string_view(error.what_without_backtrace()).find("memory") != std::string_view::npos;
-}
-
 at::Tensor loss_sum(const Executable& executable, const Batch& batch, bool classification) {
   if (classification) return cross_entropy_sum(executable.logits(batch.inputs), batch.targets);
   return cross_entropy_sum(executable.logits_at(batch.inputs, batch.positions), batch.targets);
@@ -43,7 +38,7 @@ double accumulate(const Executable& executable, const Batch& batch, bool classif
   } catch (const std::bad_alloc&) {
     out_of_memory(batch);
   } catch (const c10::Error& error) {
-    if (is_allocation_failure(error)) out_of_memory(batch);
+    if (says_out_of_memory(error.what_without_backtrace())) out_of_memory(batch);
     throw;
   }
 }

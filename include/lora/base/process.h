@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace lora {
 
@@ -25,5 +26,8 @@ int usable_cores();
 
 bool stderr_is_terminal();
 bool stdout_is_terminal();
+
+/// True if the message of another library's error says that memory ran out: LibTorch has no type for it on the CPU.
+bool says_out_of_memory(std::string_view message);
 
 }  // namespace lora

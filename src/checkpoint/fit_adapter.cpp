@@ -149,16 +149,34 @@ class Fitter {
   }
 
   void fit_token_rows(const std::string& module, const at::Tensor& values) {
-    const auto sites = site_paths();
-    if (std::find(sites.begin(), sites.end(), module) == sites.end()) return report_unknown(module, sites);
+    const Site* site = site_of(module);
+    if (!site) return report_unknown(module, site_paths());
     const std::vector<std::int64_t>& ids = *folder_.config.token_ids(module);
-    add_token_rows(program_, adapter_, module, ids);
+    const at::Tensor order = at::tensor(ids, at::kLong).argsort();  // rising, as in TokenRows
+    const at::Tensor sorted = on_device(values.index_select(0, order), at::kFloat);
+    for (const TokenRows& known : adapter_.token_rows) {
+      if (known.module != site->path) continue;  // else the rows of a module that is tied to it
+      if (!at::equal(known.values, sorted)) add_mismatch(module, "its token rows differ from those it is tied to");
+      return;
+    }
+    add_token_rows(program_, adapter_, site->path, ids);
     at::Tensor& rows = adapter_.token_rows.back().values;
     if (rows.sizes() != values.sizes()) {
       return add_mismatch(module, cat("adapter's token rows ", shape_text(values), ", base ", shape_text(rows)));
     }
-    const at::Tensor order = at::tensor(ids, at::kLong).argsort();  // rising, as in TokenRows
-    rows = on_device(values.index_select(0, order), at::kFloat);
+    rows = sorted;
+  }
+
+  /// The site, embedding first, of the weight of the module, which may be one tied to it; null if there is none.
+  const Site* site_of(const std::string& module) const {
+    const auto parameter = parameters_.find(module + ".weight");
+    const Site* found = nullptr;
+    for (const Site& site : program_.sites()) {
+      const bool same = parameter != parameters_.end() ? &program_.weight(site.weight) == parameter->second
+                                                       : site.path == module;
+      if (same && (!found || site.kind == SiteKind::embedding)) found = &site;
+    }
+    return found;
   }
 
   /// PEFT stores the frozen embedding beside its adapter: it must be the base's.

@@ -71,11 +71,12 @@ PeftConfig config_of(const Program& program, const Adapter& adapter, const std::
   config.modules_to_save = saved_modules(program, adapter);
   config.bias = adapter.bias;
   for (const TokenRows& rows : adapter.token_rows) config.token_indices.emplace_back(rows.module, rows.ids);
+  config.tokens_alone = modules.empty() && adapter.saved_weights.empty() && adapter.token_rows.size() == 1;
   return config;
 }
 
 TensorMap peft_tensors(const Program& program, const Adapter& adapter,
-                       const std::vector<PeftModule>& modules) {
+                       const std::vector<PeftModule>& modules, bool alone) {
   TensorMap tensors;
   for (const PeftModule& module : modules) {
     for (const auto& [leaf, tensor] : module.tensors) tensors[factor_key(module.site->path, leaf)] = tensor;
@@ -88,7 +89,15 @@ TensorMap peft_tensors(const Program& program, const Adapter& adapter,
     });
     tensors[adapted ? adapted_bias_key(module) : whole_key(plain)] = tensor;
   }
-  for (const TokenRows& rows : adapter.token_rows) tensors[token_rows_key(rows.module)] = rows.values;
+  for (const TokenRows& rows : adapter.token_rows) {
+    tensors[token_rows_key(rows.module, alone)] = rows.values;
+    // There, PEFT also has a key for each module that is tied to the embedding.
+    if (!alone) continue;
+    for (const std::string& path : rows.paths) {
+      const std::string plain = plain_path(program, path);
+      tensors[token_rows_key(plain.substr(0, plain.rfind('.')), alone)] = rows.values;
+    }
+  }
   return tensors;
 }
 
@@ -101,7 +110,7 @@ AdapterFolder pack_adapter(const Program& program, const Adapter& trained, Adapt
   AdapterFolder folder;
   folder.config = config_of(program, adapter, modules);
   folder.provenance = std::move(provenance);
-  folder.tensors = peft_tensors(program, adapter, modules);
+  folder.tensors = peft_tensors(program, adapter, modules, folder.config.tokens_alone);
   for (const PeftModule& module : modules) {
     if (!module.blocks.empty()) folder.blocks[module.site->path] = module.blocks;
   }

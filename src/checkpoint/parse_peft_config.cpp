@@ -9,12 +9,13 @@ namespace {
 
 /// Keys that say nothing about what the tensors compute: descriptions, and how training started.
 const std::set<std::string> kIgnored = {"auto_mapping",   "base_model_name_or_path", "eva_config",
-                                        "inference_mode", "layers_pattern",          "megatron_core",
+                                        "inference_mode", "init_weights", "layers_pattern",          "megatron_core",
                                         "peft_version",   "qalora_group_size",       "revision"};
 const std::set<std::string> kHandled = {
     "alpha_pattern", "exclude_modules", "fan_in_fan_out",  "init_lora_weights", "layers_to_transform",
     "bias",          "lora_alpha",     "lora_dropout", "modules_to_save", "peft_type", "r",
-    "rank_pattern",  "target_modules", "task_type",    "trainable_token_indices", "use_dora", "use_rslora"};
+    "rank_pattern",  "target_modules", "task_type",    "token_indices", "trainable_token_indices", "use_dora",
+    "use_rslora"};
 /// Initial values whose base model stays as it was. Others (pissa, olora, corda, loftq ...) change the base's
 /// weights.
 const std::set<std::string> kHarmlessStarts = {"gaussian", "eva", "orthogonal", "mica"};
@@ -55,6 +56,11 @@ class ConfigReader {
     config.fan_in_fan_out = flag("fan_in_fan_out");
     config.narrowed = find("exclude_modules") || find("layers_to_transform");
     if (const Json* task = find("task_type")) config.task_type = json_string(*task, "task_type", origin_);
+    config.tokens_alone = *find("peft_type") == kTokensAlone;
+    if (config.tokens_alone) {
+      config.token_indices.emplace_back("", ids(json_at(json_, "token_indices", origin_), "token_indices"));
+      return config;
+    }
     read_targets(config);
     read_bias(config);
     read_token_indices(config);
@@ -79,7 +85,7 @@ class ConfigReader {
   void refuse_unsupported() const {
     const std::string type = json_string(json_at(json_, "peft_type", origin_), "peft_type", origin_);
     std::vector<std::string> features;
-    if (type != "LORA") features.push_back(cat("peft_type ", type));
+    if (type != "LORA" && type != kTokensAlone) features.push_back(cat("peft_type ", type));
     const Json* start = find("init_lora_weights");
     if (start && start->is_string() && !kHarmlessStarts.count(start->get<std::string>())) {
       features.push_back(

@@ -12,7 +12,7 @@ namespace {
 
 /// What decides the computation, in peft_config_json's order.
 constexpr const char* kDecisive[] = {"alpha_pattern", "lora_alpha",     "bias", "modules_to_save", "peft_type", "r",
-                                     "rank_pattern",  "target_modules", "trainable_token_indices", "use_dora", "use_rslora"};
+                                     "rank_pattern",  "target_modules", "token_indices", "trainable_token_indices", "use_dora", "use_rslora"};
 
 /// The first pattern that matches counts.
 template <class Value>
@@ -98,7 +98,23 @@ void describe_modules(PeftConfig& config, const std::vector<std::pair<std::strin
   }
 }
 
+namespace {
+
+Json tokens_config_json(const PeftConfig& config, const std::string& base_name) {
+  const auto& [module, ids] = config.token_indices.front();
+  return {{"base_model_name_or_path", base_name},
+          {"inference_mode", true},
+          {"init_weights", true},
+          {"peft_type", kTokensAlone},
+          {"target_modules", {module}},
+          {"task_type", or_null(!config.task_type.empty(), config.task_type)},
+          {"token_indices", ids}};
+}
+
+}  // namespace
+
 Json peft_config_json(const PeftConfig& config, const std::string& base_name) {
+  if (config.tokens_alone) return tokens_config_json(config, base_name);
   std::vector<std::pair<std::string, Json>> alphas;
   for (const auto& [pattern, alpha] : config.alpha_pattern) alphas.emplace_back(pattern, number_json(alpha));
   Json json = {{"alpha_pattern", pattern_json(alphas)},

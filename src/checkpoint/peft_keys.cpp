@@ -14,7 +14,8 @@ namespace {
 constexpr std::string_view kFactorLeaves[] = {"lora_A.weight", "lora_B.weight", "lora_embedding_A",
                                               "lora_embedding_B", kMagnitudeLeaf};
 constexpr std::string_view kEmbeddingCopy = ".base_layer.weight", kAdaptedBias = ".base_layer.bias",
-                           kTokenRows = ".token_adapter.trainable_tokens_delta";
+                           kTokenRows = ".token_adapter.trainable_tokens_delta",
+                           kLoneTokenRows = ".trainable_tokens_delta";
 /// Pieces of keys that belong to features that are no module's own.
 constexpr std::string_view kForeignPieces[] = {".lora_", ".base_layer.", ".token_adapter.",
                                                ".modules_to_save."};
@@ -69,8 +70,9 @@ class KeySorter {
       sorted_.whole[path.substr(0, path.size() - kAdaptedBias.size()) + ".bias"] = tensor;
       return;
     }
-    if (path.ends_with(kTokenRows)) {
-      sorted_.token_rows[path.substr(0, path.size() - kTokenRows.size())] = tensor;
+    for (const std::string_view rows : {kTokenRows, kLoneTokenRows}) {
+      if (!path.ends_with(rows)) continue;
+      sorted_.token_rows[path.substr(0, path.size() - rows.size())] = tensor;
       return;
     }
     const bool foreign =
@@ -141,7 +143,9 @@ std::string whole_key(const std::string& parameter) { return kPeftPrefix + param
 
 std::string adapted_bias_key(const std::string& module) { return cat(kPeftPrefix, module, kAdaptedBias); }
 
-std::string token_rows_key(const std::string& module) { return cat(kPeftPrefix, module, kTokenRows); }
+std::string token_rows_key(const std::string& module, bool alone) {
+  return cat(kPeftPrefix, module, alone ? kLoneTokenRows : kTokenRows);
+}
 
 void check_factors(const PeftTensors& tensors, const PeftConfig& config, const std::string& place) {
   std::vector<std::string> defects;

@@ -31,7 +31,7 @@ std::string factor_key(const std::string& module, const std::string& leaf);
 std::string whole_key(const std::string& parameter);
 /// Of a bias trained whole beside the factors of its module.
 std::string adapted_bias_key(const std::string& module);
-std::string token_rows_key(const std::string& module);
+std::string token_rows_key(const std::string& module, bool alone);
 
 /// The two factors of a module: A [r, in], B [out, r], also of an embedding.
 struct Factors {

@@ -9,7 +9,7 @@ import pytest
 import tiny_models
 import torch
 from modelfile import CLASSIFICATION, LANGUAGE_MODEL, Extras, export
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
 from reference_training import logits_of, padded
 from safetensors.torch import load_file, save_file
 
@@ -86,6 +86,8 @@ def assert_close(ours, theirs, unlike):
 
 
 LLAMA_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+# Tokens that occur in the batches, not in rising order.
+LLAMA_TOKENS, NEOX_TOKENS = [43, 286, 16], [41, 284, 14]
 FROM_PEFT = {
     "q and v": ("llama", {"target_modules": ["q_proj", "v_proj"]}),
     "all-linear": ("llama", {"target_modules": "all-linear"}),
@@ -117,11 +119,11 @@ FROM_PEFT = {
     "all biases, DoRA": ("gpt2", {"target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True, "bias": "all",
                                   "use_dora": True}),
     "all biases, classifier": ("bert", {"target_modules": ["query"], "bias": "all", "task_type": "SEQ_CLS"}),
-    "token rows, tied head": ("llama", {"target_modules": ["q_proj"], "trainable_token_indices": [9, 5, 6]}),
+    "token rows, tied head": ("llama", {"target_modules": ["q_proj"], "trainable_token_indices": LLAMA_TOKENS}),
     "token rows, own head": ("neox", {"target_modules": ["dense"], "trainable_token_indices": {
-        "embed_in": [9, 5, 6]}}),
+        "embed_in": NEOX_TOKENS}}),
     "token rows of the own head": ("neox", {"target_modules": ["dense"], "trainable_token_indices": {
-        "embed_in": [5, 6], "lm_head": [9]}}),
+        "embed_in": NEOX_TOKENS, "lm_head": [9]}}),
 }
 
 
@@ -131,6 +133,19 @@ def test_we_load_what_peft_writes(base, tool, tmp_path, name, options):
     before = live_logits(source.live, source.batch)
     defaults = {"r": 4, "lora_alpha": 6, "task_type": "CAUSAL_LM"}
     model = get_peft_model(source.live, LoraConfig(**defaults | options))
+    randomise(model)
+    model.save_pretrained(tmp_path / "theirs")
+    assert_close(tool(source, tmp_path / "theirs"), live_logits(model, source.batch), before)
+
+
+@pytest.mark.parametrize("name, module, tokens", [
+    ("llama", "embed_tokens", LLAMA_TOKENS), ("neox", "embed_in", NEOX_TOKENS), ("gpt2", "wte", NEOX_TOKENS),
+])
+def test_we_load_token_rows_alone(base, tool, tmp_path, name, module, tokens):
+    source = base(name)
+    before = live_logits(source.live, source.batch)
+    config = TrainableTokensConfig(token_indices=tokens, target_modules=[module], task_type="CAUSAL_LM")
+    model = get_peft_model(source.live, config)
     randomise(model)
     model.save_pretrained(tmp_path / "theirs")
     assert_close(tool(source, tmp_path / "theirs"), live_logits(model, source.batch), before)
@@ -177,8 +192,10 @@ TO_PEFT = {
     "biases of the adapted": ("gpt2", "qv,c_fc", "-", 3, 4, "lora", "lora_only"),
     "all biases": ("neox", "dense", "-", 3, 4, "lora", "all"),
     "all biases, classifier": ("bert", "qv", "classifier", 3, 4, "dora", "all"),
-    "token rows, tied head": ("llama", "qv", "-", 4, 6, "lora", "none", "7,3"),
-    "token rows, own head": ("neox", "dense", "-", 4, 6, "dora", "all", "7,3"),
+    "token rows, tied head": ("llama", "qv", "-", 4, 6, "lora", "none", "43,286,16"),
+    "token rows alone": ("gpt2", "-", "-", 4, 6, "lora", "none", "41,284,14"),
+    "token rows alone, own head": ("neox", "-", "-", 4, 6, "lora", "none", "41,284,14"),
+    "token rows, own head": ("neox", "dense", "-", 4, 6, "dora", "all", "41,284,14"),
 }
 
 
@@ -211,7 +228,7 @@ def test_other_architectures_go_to_peft_and_back(run, base, tool, tmp_path, name
     ("llama", ("all-linear", "-", 4, 6)), ("gpt2", ("qv,c_fc", "-", 4, 6)), ("neox", ("qv,dense", "-", 4, 6)),
     ("bert", ("qv", "classifier", 4, 6)), ("llama", ("all-linear", "-", 4, 6, "dora")),
     ("gpt2", ("qv,c_fc", "-", 4, 6, "dora", "lora_only")), ("neox", ("dense", "-", 4, 6, "lora", "all")),
-    ("neox", ("dense", "-", 4, 6, "lora", "none", "5,6,7")), ("llama", ("qv", "-", 4, 6, "lora", "none", "5,6,7")),
+    ("neox", ("dense", "-", 4, 6, "lora", "none", "41,14")), ("llama", ("qv", "-", 4, 6, "lora", "none", "43,16")),
 ])
 def test_baking_equals_the_merge_of_peft(run, base, tmp_path, name, options):
     source = base(name)

@@ -86,8 +86,8 @@ def test_twenty_updates_equal_those_of_peft(fixtures, lora_train, in_training_or
 
 @pytest.mark.parametrize("name, options", [
     ("llama", ALL | {"use_dora": True}), ("gpt2", CONV1D | {"use_dora": True, "bias": "lora_only"}),
-    ("neox", FUSED | {"bias": "all"}), ("llama", QV | {"trainable_token_indices": [5, 6, 9, 12]}),
-    ("neox", FUSED | {"use_dora": True, "trainable_token_indices": [5, 6, 9, 12]}),
+    ("neox", FUSED | {"bias": "all"}), ("llama", QV | {"trainable_token_indices": [16, 43, 286]}),
+    ("neox", FUSED | {"use_dora": True, "trainable_token_indices": [14, 41, 284]}),
 ], ids=["dora", "dora-conv1d-biases", "all-biases", "token-rows-tied", "token-rows-dora"])
 def test_variants_train_as_in_peft(fixtures, lora_train, tmp_path, name, options):
     case, start, recipe = cases.tiny(fixtures, name), tmp_path / "start", Recipe(steps=5, warmup_steps=1)

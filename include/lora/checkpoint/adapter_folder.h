@@ -35,6 +35,9 @@ struct PeftConfig {
   std::vector<std::pair<std::string, double>> alpha_pattern;
   bool fan_in_fan_out = false;
 
+  /// True if token rows are all there is: PEFT's TRAINABLE_TOKENS, which has keys and settings of its own.
+  bool tokens_alone = false;
+
   /// The row ids for the embedding at `module`; null if there are none.
   const std::vector<std::int64_t>* token_ids(const std::string& module) const;
 

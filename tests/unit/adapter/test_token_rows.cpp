@@ -114,12 +114,28 @@ TEST_CASE("token rows: an adapter folder keeps them; other orders of the ids are
   CHECK(at::equal(fit_adapter(folder, bench.program).token_rows.front().values, adapter.token_rows.front().values));
 }
 
+TEST_CASE("token rows: alone they are a folder of PEFT's TRAINABLE_TOKENS, with a key for each tied module") {
+  const Bench bench(Head::aliased);
+  const Adapter adapter = bench.trained();
+  const auto path = bench.folder / "adapter";
+  write_adapter_folder(path, pack_adapter(bench.program, adapter, {}), "card");
+  AdapterFolder folder = read_adapter_folder(path);
+  CHECK(folder.config.tokens_alone);
+  REQUIRE(folder.tensors.size() == 2);
+  at::Tensor& tied = folder.tensors.at("base_model.model.lm_head.trainable_tokens_delta");
+  CHECK(at::equal(tied, folder.tensors.at("base_model.model.wte.trainable_tokens_delta")));
+  CHECK(fit_adapter(folder, bench.program).token_rows.size() == 1);
+  tied = tied + 1;
+  require_error([&] { fit_adapter(folder, bench.program); }, ExitCode::mismatch, {"differ from those it is tied to"});
+}
+
 TEST_CASE("token rows: files whose indices and rows disagree are file errors, of another vocabulary mismatches") {
   const Bench bench;
   const AdapterFolder good = pack_adapter(bench.program, bench.trained(), {});
   const auto path = bench.folder / "adapter";
   const auto write = [&](const std::vector<std::int64_t>& ids, const at::Tensor& values) {
     AdapterFolder folder = good;
+    folder.config.tokens_alone = false;
     folder.config.token_indices.clear();
     if (!ids.empty()) folder.config.token_indices.emplace_back("wte", ids);
     folder.tensors.clear();

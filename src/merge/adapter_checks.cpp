@@ -89,7 +89,10 @@ class Checker {
 
   std::string fit() {
     adapter_.emplace(fit_adapter(*folder_, *base_));
-    return cat(adapter_->targets.size(), " targets, ", adapter_->saved_weights.size(), " whole weights");
+    std::size_t rows = 0;
+    for (const TokenRows& tokens : adapter_->token_rows) rows += tokens.ids.size();
+    return cat(adapter_->targets.size(), " targets, ", adapter_->saved_weights.size(), " whole weights",
+               rows ? cat(", ", rows, " token rows") : "");
   }
 
   std::string merged() {

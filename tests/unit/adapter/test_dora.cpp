@@ -2,8 +2,11 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 
-#include "lora/adapter/method.h"
+#include "lora/adapter/adapter.h"
 #include "support/catch.h"
+#include "support/every_kind_model.h"
+#include "support/errors.h"
+#include "support/temporary_folder.h"
 
 using namespace lora;
 
@@ -99,4 +102,28 @@ TEST_CASE("dora: the effective weight has rows of the magnitudes' lengths") {
     CHECK(at::allclose(weight.to(at::kDouble).norm(2, {1}), sample.tensors.at("lora_magnitude_vector").to(at::kDouble),
                        tolerance, 0));
   }
+}
+
+TEST_CASE("dora: a bfloat16 model starts as the base, bit for bit, and its tensors are float32") {
+  const at::NoGradGuard no_grad;
+  const test::TemporaryFolder folder;
+  const Program program = Program::load(test::every_kind_model(folder.path(), test::Head::own, at::kBFloat16));
+  std::vector<Target> targets;
+  for (const Site& site : program.sites()) targets.push_back({&site, nullptr});
+  const Adapter adapter = create_adapter(program, targets, kConfig, {}, 1);
+  for (const auto& [name, tensor] : adapter.tensors()) CHECK(tensor->scalar_type() == at::kFloat);
+  const at::Tensor live = program.executable(make_hooks(adapter, kEvaluation)).logits(test::every_kind_inputs());
+  CHECK(live.scalar_type() == at::kBFloat16);
+  CHECK(at::equal(live, program.executable().logits(test::every_kind_inputs())));
+}
+
+TEST_CASE("dora: a projection and a slice of it are refused, slices beside each other are not") {
+  const test::TemporaryFolder folder;
+  const Program program = Program::load(test::every_kind_model(folder.path()));
+  const auto create = [&](const std::vector<std::string>& patterns) {
+    return create_adapter(program, resolve_targets(program.sites(), {patterns, {}, ""}), kConfig, {}, 1);
+  };
+  test::require_error([&] { create({"c_attn", "c_attn:query"}); }, ExitCode::usage,
+                      {"attn.c_attn:query", "share outputs"});
+  CHECK(create({"c_attn:query", "c_attn:value"}).targets.size() == 2);
 }

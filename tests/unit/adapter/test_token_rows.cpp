@@ -159,3 +159,16 @@ TEST_CASE("token rows: files whose indices and rows disagree are file errors, of
   write({1, 2}, at::zeros({2, 15}));
   require_error(fit, ExitCode::mismatch, {"adapter's token rows [2, 15], base [2, 16]"});
 }
+
+TEST_CASE("token rows: of a bfloat16 model they are float32, and the logits stay bfloat16") {
+  TemporaryFolder folder;
+  const Program program = Program::load(every_kind_model(folder.path(), Head::shared, at::kBFloat16));
+  Adapter adapter;
+  add_token_rows(program, adapter, "", {3, 10});
+  CHECK(adapter.token_rows.front().values.scalar_type() == at::kFloat);
+  const at::NoGradGuard no_grad;
+  const at::Tensor live = program.executable(make_hooks(adapter, kEvaluation)).logits(every_kind_inputs());
+  CHECK(live.scalar_type() == at::kBFloat16);
+  // bfloat16 has 8 bits: the same product, summed in float32 and rounded.
+  CHECK(at::allclose(live, program.executable().logits(every_kind_inputs()), 1e-2, 1e-2));
+}

@@ -49,8 +49,7 @@ class DoraMethod : public Method {
     const at::Tensor sum = values.output + low_rank_output(values, target, tensors, config, training);
     const at::Tensor product = values.bias.defined() ? sum - values.bias : sum;  // (W0 + s B A) x
     const at::Tensor growth = m / divisors(row_norms(values.weight, target, tensors, config.scale())) - 1;
-    const at::Tensor all = with_rows(at::zeros({target.site->out}, m.options()), target, growth);
-    return at::addcmul(sum, product, all).to(values.output.scalar_type());
+    return at::addcmul(sum, product, spread_rows(growth, target)).to(values.output.scalar_type());
   }
 
   at::Tensor effective_weight(const at::Tensor& weight, const Target& target, const SiteTensors& tensors,
@@ -59,7 +58,8 @@ class DoraMethod : public Method {
     const bool straight = target.site->kind == SiteKind::linear;
     const at::Tensor exact = weight.to(at::kDouble);
     const at::Tensor V = output_rows(exact, target) + low_rank_weight(tensors, config);
-    const at::Tensor quotient = tensors.at(kMagnitude).to(at::kDouble) / divisors(at::linalg_vector_norm(V, 2, {1}));
+    const at::Tensor norms = at::linalg_vector_norm(V, 2, {1});
+    const at::Tensor quotient = tensors.at(kMagnitude).to(at::kDouble) / divisors(norms);
     const at::Tensor all = with_rows(straight ? exact : exact.t(), target, V * quotient.unsqueeze(1));
     return (straight ? all : all.t()).to(weight.scalar_type()).contiguous();
   }

@@ -56,9 +56,8 @@ at::Tensor low_rank_output(const SiteValues& values, const Target& target, const
     const at::Tensor x = values.input.to(A.scalar_type());
     inner = at::linear(at::dropout(x, config.dropout, training), A);
   }
-  const at::Tensor all = target.slice ? with_rows(at::zeros({target.site->out, B.size(1)}, B.options()), target, B) : B;
   // Scaled where there are r features, not out of them: less to multiply, forward and backward.
-  return at::linear(inner * config.scale(), all);
+  return at::linear(inner * config.scale(), spread_rows(B, target));
 }
 
 at::Tensor low_rank_weight(const SiteTensors& tensors, const MethodConfig& config) {
@@ -72,6 +71,13 @@ at::Tensor output_rows(const at::Tensor& weight, const Target& target) {
 
 at::Tensor with_rows(const at::Tensor& all, const Target& target, const at::Tensor& rows) {
   return target.slice ? all.index_copy(0, slice_rows(target, all.device()), rows) : rows;
+}
+
+at::Tensor spread_rows(const at::Tensor& rows, const Target& target) {
+  if (!target.slice) return rows;
+  std::vector<std::int64_t> sizes = rows.sizes().vec();
+  sizes.front() = target.site->out;
+  return with_rows(at::zeros(sizes, rows.options()), target, rows);
 }
 
 }  // namespace lora

@@ -33,4 +33,7 @@ at::Tensor output_rows(const at::Tensor& weight, const Target& target);
 /// `rows` [target's out, ...] put at the target's rows of `all` [site's out, ...].
 at::Tensor with_rows(const at::Tensor& all, const Target& target, const at::Tensor& rows);
 
+/// The same with zeros at the site's other rows.
+at::Tensor spread_rows(const at::Tensor& rows, const Target& target);
+
 }  // namespace lora

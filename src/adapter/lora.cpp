@@ -33,9 +33,7 @@ class LoraMethod : public Method {
   at::Tensor effective_weight(const at::Tensor& weight, const Target& target, const SiteTensors& tensors,
                               const MethodConfig& config) const override {
     const at::NoGradGuard no_grad;
-    const at::Tensor update = low_rank_weight(tensors, config);
-    at::Tensor sum = target.slice ? with_rows(at::zeros({target.site->out, target.in()}, update.options()), target, update)
-                                  : update;
+    at::Tensor sum = spread_rows(low_rank_weight(tensors, config), target);
     if (target.site->kind != SiteKind::linear) sum = sum.t();
     return sum.add_(weight).to(weight.scalar_type()).contiguous();
   }

@@ -131,7 +131,8 @@ class Fitter {
     }
     for (const Weight* bias : trained_biases()) {
       const std::string path = plain_path(program_, bias->path);
-      if (!tensors_.whole.count(path)) add_mismatch(path, cat("has no tensor in the adapter, whose bias is ", folder_.config.bias));
+      if (tensors_.whole.count(path)) continue;
+      add_mismatch(path, cat("has no tensor in the adapter, whose bias is ", folder_.config.bias));
     }
   }
 

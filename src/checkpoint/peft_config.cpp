@@ -10,9 +10,11 @@
 namespace lora {
 namespace {
 
-/// What decides the computation, in peft_config_json's order.
-constexpr const char* kDecisive[] = {"alpha_pattern", "lora_alpha",     "bias", "modules_to_save", "peft_type", "r",
-                                     "rank_pattern",  "target_modules", "token_indices", "trainable_token_indices", "use_dora", "use_rslora"};
+/// What decides the computation, in alphabetical order.
+constexpr const char* kDecisive[] = {
+    "alpha_pattern", "bias",         "lora_alpha",     "modules_to_save", "peft_type",
+    "r",             "rank_pattern", "target_modules", "token_indices",   "trainable_token_indices",
+    "use_dora",      "use_rslora"};
 
 /// The first pattern that matches counts.
 template <class Value>

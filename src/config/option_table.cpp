@@ -32,7 +32,9 @@ std::string Option::broken_rule(const OptionValue& value) const {
   if (const auto* number = std::get_if<double>(&value); number && rule && !rule->holds(*number)) {
     return rule->text;
   }
-  if (const auto* text = std::get_if<std::string>(&value)) return broken_words(words, *text);
+  const auto* text = std::get_if<std::string>(&value);
+  const bool is_missing = text && text->empty() && required;  // which is said elsewhere
+  if (text && !is_missing) return broken_words(words, *text);
   return "";
 }
 

@@ -1,5 +1,6 @@
 #include "lora/merge/bake.h"
 #include "lora/merge/combine.h"
+#include "lora/merge/convert.h"
 #include "lora/merge/diff.h"
 #include "lora/merge/extract.h"
 #include "lora/merge/inspect.h"
@@ -19,6 +20,11 @@ int main(int argc, char** argv) {
       {"lora-merge combine runs/first/adapter runs/second/adapter:-0.5 --out both",
        "lora-merge combine a b c --method ties --density 0.2 --rank 32 --out merged"},
       lora::combine);
+  const auto convert = lora::command<lora::ConvertConfig>(
+      "convert", "Writes an adapter in another tool's format: PEFT, mlx-lm, GGUF for llama.cpp, loralib.",
+      {"lora-merge convert runs/first/adapter --to gguf --base-config SmolLM2-135M/config.json --out adapter.gguf",
+       "lora-merge convert adapter.pt --rank 4 --alpha 32 --mask 101 --to peft --out adapter"},
+      lora::convert);
   const auto diff = lora::command<lora::DiffConfig>(
       "diff", "Shows how far two adapters' updates point the same way.",
       {"lora-merge diff runs/rank8/adapter runs/rank64/adapter"}, lora::diff);
@@ -39,5 +45,5 @@ int main(int argc, char** argv) {
   const auto verify = lora::command<lora::VerifyConfig>(
       "verify", "Checks adapters: structure, hash, values, and with a base fit and merged logits.",
       {"lora-merge verify runs/first/adapter --model model.pt"}, lora::verify);
-  return lora::run_program("lora-merge", {bake, combine, diff, extract, inspect, resize, restore, verify}, argc, argv);
+  return lora::run_program("lora-merge", {bake, combine, convert, diff, extract, inspect, resize, restore, verify}, argc, argv);
 }

@@ -38,7 +38,7 @@ def test_typing_mistakes(refuses, command, parts):
     refuses(CODE, parts, *command)
 
 
-MERGE = ["bake", "combine", "diff", "extract", "inspect", "resize", "restore", "verify"]
+MERGE = ["bake", "combine", "convert", "diff", "extract", "inspect", "resize", "restore", "verify"]
 COMMANDS = [["lora-train"], *(["lora-merge", word] for word in MERGE), ["lora-eval", "compare"]]
 
 # Two wrong values for each option, and what a right one must be.

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-MERGE = ["bake", "combine", "diff", "extract", "inspect", "resize", "restore", "verify"]
+MERGE = ["bake", "combine", "convert", "diff", "extract", "inspect", "resize", "restore", "verify"]
 COMMANDS = [["lora-train"], *(["lora-merge", word] for word in MERGE), ["lora-eval", "compare"]]
 
 

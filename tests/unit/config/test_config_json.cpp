@@ -4,6 +4,7 @@
 #include "lora/config/combine_config.h"
 #include "lora/config/extract_config.h"
 #include "lora/config/diff_config.h"
+#include "lora/config/convert_config.h"
 #include "lora/config/inspect_config.h"
 #include "lora/config/verify_config.h"
 #include "lora/config/restore_config.h"
@@ -81,6 +82,7 @@ TEST_CASE("config json: the programs' own options read back, defaults and change
   check_round_trip(ExtractConfig());
   check_round_trip(ResizeConfig());
   check_round_trip(InspectConfig());
+  check_round_trip(ConvertConfig());
   check_round_trip(VerifyConfig());
   check_round_trip(RestoreConfig());
   check_round_trip(DiffConfig());

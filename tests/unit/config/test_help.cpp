@@ -8,6 +8,7 @@
 #include "lora/config/combine_config.h"
 #include "lora/config/extract_config.h"
 #include "lora/config/diff_config.h"
+#include "lora/config/convert_config.h"
 #include "lora/config/inspect_config.h"
 #include "lora/config/verify_config.h"
 #include "lora/config/restore_config.h"
@@ -119,6 +120,7 @@ TEST_CASE("help: every option of every program is there with its default, within
     check_help_is_complete<ExtractConfig>(width);
     check_help_is_complete<ResizeConfig>(width);
     check_help_is_complete<InspectConfig>(width);
+    check_help_is_complete<ConvertConfig>(width);
     check_help_is_complete<VerifyConfig>(width);
     check_help_is_complete<RestoreConfig>(width);
     check_help_is_complete<DiffConfig>(width);

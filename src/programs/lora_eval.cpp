@@ -1,4 +1,5 @@
 #include "lora/eval/compare.h"
+#include "lora/eval/generate.h"
 #include "programs/run.h"
 
 int main(int argc, char** argv) {
@@ -9,5 +10,10 @@ int main(int argc, char** argv) {
        "lora-eval compare --model model.pt --data test.jsonl --variant merged=model:merged.pt --json "
        "table.json"},
       lora::compare);
-  return lora::run_program("lora-eval", {compare}, argc, argv);
+  const auto generate = lora::command<lora::GenerateConfig>(
+      "generate", "Continues texts or answers chats, with several adapters side by side on one resident base.",
+      {"lora-eval generate --model model.pt --adapter mine=runs/first/adapter --prompt \"Once upon a time\"",
+       "lora-eval generate --model model.pt --adapter a=A --adapter b=B --data prompts.jsonl --json"},
+      lora::generate);
+  return lora::run_program("lora-eval", {compare, generate}, argc, argv);
 }

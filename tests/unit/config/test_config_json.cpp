@@ -1,5 +1,6 @@
 #include "lora/config/config_json.h"
 #include "lora/config/eval_config.h"
+#include "lora/config/generate_config.h"
 #include "lora/config/bake_config.h"
 #include "lora/config/combine_config.h"
 #include "lora/config/extract_config.h"
@@ -77,6 +78,7 @@ TEST_CASE("config json: the programs' own options read back, defaults and change
   train.data.fields = {"prompt=q", "completion=a"};
   check_round_trip(train);
   check_round_trip(CompareConfig());
+  check_round_trip(GenerateConfig());
   check_round_trip(BakeConfig());
   check_round_trip(CombineConfig());
   check_round_trip(ExtractConfig());

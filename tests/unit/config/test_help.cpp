@@ -4,6 +4,7 @@
 #include "config/values.h"
 #include "lora/base/text.h"
 #include "lora/config/eval_config.h"
+#include "lora/config/generate_config.h"
 #include "lora/config/bake_config.h"
 #include "lora/config/combine_config.h"
 #include "lora/config/extract_config.h"
@@ -115,6 +116,7 @@ TEST_CASE("help: every option of every program is there with its default, within
   for (const std::size_t width : {80, 100}) {
     check_help_is_complete<TrainConfig>(width);
     check_help_is_complete<CompareConfig>(width);
+    check_help_is_complete<GenerateConfig>(width);
     check_help_is_complete<BakeConfig>(width);
     check_help_is_complete<CombineConfig>(width);
     check_help_is_complete<ExtractConfig>(width);

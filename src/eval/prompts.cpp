@@ -1,0 +1,72 @@
+#include "eval/prompts.h"
+
+#include "base/json.h"
+#include "lora/base/error.h"
+#include "lora/base/files.h"
+#include "lora/base/text.h"
+
+namespace lora {
+namespace {
+
+std::vector<ChatMessage> messages_of(const Json& json, const JsonOrigin& origin) {
+  if (!json.is_array() || json.empty()) throw Error(origin.code, cat(origin.place, ": \"messages\" is no list of messages"));
+  std::vector<ChatMessage> messages;
+  for (const Json& item : json) {
+    messages.push_back({json_string(json_at(item, "role", origin), "role", origin),
+                        json_string(json_at(item, "content", origin), "content", origin)});
+  }
+  return messages;
+}
+
+Prompt parse_prompt(const std::string& line, const JsonOrigin& origin) {
+  const Json json = parse_json(line, origin);
+  if (!json.is_object() || json.contains("prompt") == json.contains("messages")) {
+    throw Error(origin.code, cat(origin.place, ": a row is an object with either \"prompt\" or \"messages\""));
+  }
+  Prompt prompt;
+  if (json.contains("messages"))
+    prompt.messages = messages_of(json["messages"], origin);
+  else
+    prompt.text = json_string(json["prompt"], "prompt", origin);
+  if (json.contains("adapter") && !json["adapter"].is_null()) prompt.adapter = json_string(json["adapter"], "adapter", origin);
+  return prompt;
+}
+
+}  // namespace
+
+std::vector<Prompt> read_prompts(const GenerateConfig& config) {
+  std::vector<Prompt> prompts;
+  for (const std::string& text : config.prompts) prompts.push_back({text, {}, {}});
+  if (!config.data.empty()) {
+    const std::string file = read_file(config.data);
+    std::int64_t number = 0;
+    for (const std::string& line : split(file, '\n')) {
+      ++number;
+      if (trim(line).empty()) continue;
+      prompts.push_back(parse_prompt(line, {cat(config.data, " line ", number), ExitCode::data}));
+    }
+    if (prompts.size() == config.prompts.size()) throw Error(ExitCode::data, cat(config.data, " holds no row"));
+  }
+  if (prompts.empty()) throw Error(ExitCode::usage, "there is nothing to answer", "give --prompt TEXT or --data FILE");
+  if (config.chat) {
+    for (Prompt& prompt : prompts) {
+      if (prompt.messages.empty()) prompt.messages = {{"user", prompt.text}};
+    }
+  }
+  return prompts;
+}
+
+TokenIds encode_prompt(const Prompt& prompt, const LoadedModel& model) {
+  if (prompt.messages.empty()) {
+    EncodeOptions options;
+    options.append_eos = false;
+    return encode_prompt_completion({prompt.text, ""}, *model.tokenizer, options).ids;
+  }
+  if (!model.chat) {
+    throw Error(ExitCode::usage, cat("\"", model.program.path().string(), "\" has no chat template"),
+                "give prompts as text, or export a model that was trained for chats");
+  }
+  return encode_chat(*model.chat, prompt.messages, *model.tokenizer, /*for_generation=*/true).ids;
+}
+
+}  // namespace lora

@@ -36,7 +36,8 @@ std::vector<const Site*> adapted_sites(const std::vector<const Adapter*>& adapte
   };
   for (const Adapter* adapter : adapters) {
     for (const AdaptedTarget& adapted : adapter->targets) add(adapted.target.site);
-    for (const TokenRows& rows : adapter->token_rows) std::for_each(rows.sites.begin(), rows.sites.end(), add);
+    for (const TokenRows& rows : adapter->token_rows)
+      std::for_each(rows.sites.begin(), rows.sites.end(), add);
   }
   return sites;
 }

@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "adapter/adapted_output.h"
-#include "adapter/token_rows.h"
 #include "adapter/factors.h"
+#include "adapter/token_rows.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "adapter/adapted_output.h"
+#include "adapter/weights_in_place.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 
@@ -25,8 +26,8 @@ struct RowGroup {
   }
 };
 
-/// [rows * k, ...] as [rows, k, ...]: some models flatten batch and time before a projection. internal error if the
-/// rows cannot be told apart.
+/// [rows * k, ...] as [rows, k, ...]: some models flatten batch and time before a projection. internal error
+/// if the rows cannot be told apart.
 at::Tensor by_row(const at::Tensor& tensor, std::int64_t rows, const Site& site) {
   if (tensor.dim() > 0 && tensor.size(0) == rows) return tensor;
   if (tensor.dim() == 0 || tensor.size(0) % rows != 0) {
@@ -67,12 +68,13 @@ struct AdapterSet::Routing {
 
 AdapterSet::AdapterSet(Program& program) : program_(program), routing_(std::make_shared<Routing>()) {}
 
-AdapterSet::~AdapterSet() { put_weights(nullptr); }
+AdapterSet::~AdapterSet() = default;
 
 void AdapterSet::add(const std::string& name, Adapter adapter) {
   const auto known = names();
   if (name.empty() || std::find(known.begin(), known.end(), name) != known.end())
-    throw Error(ExitCode::usage, cat("adapter name \"", printable(name), "\" is ", name.empty() ? "empty" : "taken"));
+    throw Error(ExitCode::usage,
+                cat("adapter name \"", printable(name), "\" is ", name.empty() ? "empty" : "taken"));
   program_.fingerprint();  // of the weights as loaded, not in the middle of a switch
   members_.push_back(std::make_unique<Member>(Member{name, std::move(adapter)}));
   routable_ = false;
@@ -93,7 +95,9 @@ std::size_t AdapterSet::index_of(const std::string& name) const {
               cat("use ", join(nearest.empty() ? names() : nearest, " or ")));
 }
 
-const Adapter& AdapterSet::adapter(const std::string& name) const { return members_[index_of(name)]->adapter; }
+const Adapter& AdapterSet::adapter(const std::string& name) const {
+  return members_[index_of(name)]->adapter;
+}
 
 std::vector<HookedSite> AdapterSet::hooks() const {
   std::vector<const Adapter*> adapters;
@@ -101,21 +105,18 @@ std::vector<HookedSite> AdapterSet::hooks() const {
   std::vector<HookedSite> hooks;
   for (const Site* site : adapted_sites(adapters)) {
     hooks.push_back({site, [site, routing = routing_](const SiteValues& values) {
-                       if (routing->rows > 0) return routed_output(routing->groups, routing->rows, site, values);
-                       return routing->everywhere ? adapted_output(*routing->everywhere, site, values) : values.output;
+                       if (routing->rows > 0)
+                         return routed_output(routing->groups, routing->rows, site, values);
+                       return routing->everywhere ? adapted_output(*routing->everywhere, site, values)
+                                                  : values.output;
                      }});
   }
   return hooks;
 }
 
 void AdapterSet::put_weights(const Adapter* adapter) {
-  for (const auto& [path, value] : originals_) program_.set_weight(path, value);
-  originals_.clear();
-  if (!adapter) return;
-  for (const auto& [path, value] : adapter->saved_weights) {
-    originals_[path] = program_.weight(path).value;
-    program_.set_weight(path, value);
-  }
+  whole_.reset();  // the base's come back first
+  if (adapter) whole_ = std::make_unique<WeightsInPlace>(program_, adapter->saved_weights);
 }
 
 void AdapterSet::use(const std::string& name) {
@@ -138,10 +139,11 @@ void AdapterSet::use_rows(const std::vector<std::string>& names) {
     routing.groups.push_back({&members_[i]->adapter, at::tensor(rows[i], at::kLong)});
   }
   if (!whole.empty()) {
-    throw Error(ExitCode::mismatch,
-                cat("adapters that hold whole weights (modules_to_save, biases) cannot share a batch with others: ",
-                    printable(join(whole, ", "))),
-                "run them one at a time");
+    throw Error(
+        ExitCode::mismatch,
+        cat("adapters that hold whole weights (modules_to_save, biases) cannot share a batch with others: ",
+            printable(join(whole, ", "))),
+        "run them one at a time");
   }
   put_weights(nullptr);
   if (routing.groups.size() == 1 && routing.groups[0].rows.size(0) == routing.rows)
@@ -156,7 +158,8 @@ void AdapterSet::check_routable() {
   const Routing before = *routing_;
   const Executable executable = program_.executable(hooks());
   const std::int64_t vocabulary = std::max<std::int64_t>(program_.info().vocab_size, 2);
-  const at::Tensor ids = at::arange(1, 11, at::kLong).reshape({2, 5}).remainder(vocabulary).to(program_.device());
+  const at::Tensor ids =
+      at::arange(1, 11, at::kLong).reshape({2, 5}).remainder(vocabulary).to(program_.device());
   const ModelInputs inputs{ids, at::ones_like(ids), {}};
   for (const auto& member : members_) {
     if (!member->adapter.saved_weights.empty()) continue;
@@ -167,9 +170,10 @@ void AdapterSet::check_routable() {
     const double scale = alone.abs().max().item<double>();
     if ((alone - routed).abs().max().item<double>() <= 1e-4 * scale) continue;
     *routing_ = before;
-    throw Error(ExitCode::mismatch,
-                cat("the model mixes the rows of a batch where adapter \"", printable(member->name), "\" acts"),
-                "run one adapter at a time");
+    throw Error(
+        ExitCode::mismatch,
+        cat("the model mixes the rows of a batch where adapter \"", printable(member->name), "\" acts"),
+        "run one adapter at a time");
   }
   *routing_ = before;
   routable_ = true;

@@ -29,9 +29,10 @@ void check_ranks(const std::vector<ConfiguredTarget>& targets) {
                         target.out(), " outputs"));
   }
   if (small.empty()) return;
-  throw Error(ExitCode::usage,
-              cat("the rank is larger than ", small.size(), " of ", targets.size(), " targets\n", join(small, "\n")),
-              cat("use --rank ", largest, " or less, or leave them out: --exclude ", join(names, " ")));
+  throw Error(
+      ExitCode::usage,
+      cat("the rank is larger than ", small.size(), " of ", targets.size(), " targets\n", join(small, "\n")),
+      cat("use --rank ", largest, " or less, or leave them out: --exclude ", join(names, " ")));
 }
 
 /// Two sites of one tensor: merging would have to add both updates to it.
@@ -55,8 +56,9 @@ void refuse_overlap(const std::vector<Target>& targets) {
   for (std::size_t i = 0; i < targets.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (!share_outputs(targets[i], targets[j])) continue;
-      throw Error(ExitCode::usage, cat("\"", targets[j].name(), "\" and \"", targets[i].name(),
-                                       "\" share outputs, whose updates do not add up with this method"),
+      throw Error(ExitCode::usage,
+                  cat("\"", targets[j].name(), "\" and \"", targets[i].name(),
+                      "\" share outputs, whose updates do not add up with this method"),
                   cat("leave one out: --exclude ", targets[i].name()));
     }
   }
@@ -103,7 +105,8 @@ Adapter create_adapter(const Program& program, const std::vector<ConfiguredTarge
   refuse_targets_inside(program, targets, saved);
   at::Generator generator = at::detail::createCPUGenerator(seed);
   Adapter adapter;
-  for (const ConfiguredTarget& each : configured) adapter.targets.push_back(fresh_target(program, each, generator));
+  for (const ConfiguredTarget& each : configured)
+    adapter.targets.push_back(fresh_target(program, each, generator));
   for (const Weight* weight : saved) adapter.saved_weights[weight->path] = weight->value.detach().clone();
   return adapter;
 }

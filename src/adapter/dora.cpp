@@ -23,8 +23,8 @@ at::Tensor row_norms(const at::Tensor& weight, const Target& target, const SiteT
   return own.add_((mixed * B).sum(1)).clamp_min_(0).sqrt_();
 }
 
-/// Weight-decomposed update: y = (m / |W0 + s B A|) (W0 + s B A) x + bias, the norm over each output's row and
-/// constant in the gradient. Liu et al. 2024 (arXiv:2402.09353), eq. 5 and section 4.3.
+/// Weight-decomposed update: y = (m / |W0 + s B A|) (W0 + s B A) x + bias, the norm over each output's row
+/// and constant in the gradient. Liu et al. 2024 (arXiv:2402.09353), eq. 5 and section 4.3.
 ///
 /// A, B, s and x as in LoRA; m [out] starts as the norms of W0, so that y is the base's. A slice of a fused
 /// projection has the magnitudes of its own rows.

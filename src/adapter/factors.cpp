@@ -24,7 +24,8 @@ at::Tensor slice_rows(const Target& target, at::Device device) {
 
 }  // namespace
 
-std::map<std::string, std::vector<std::int64_t>> factor_shapes(const Target& target, const MethodConfig& config) {
+std::map<std::string, std::vector<std::int64_t>> factor_shapes(const Target& target,
+                                                               const MethodConfig& config) {
   return {{is_embedding(target) ? kEmbeddingA : kLinearA, {config.rank, target.in()}},
           {is_embedding(target) ? kEmbeddingB : kLinearB, {target.out(), config.rank}}};
 }

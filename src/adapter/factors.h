@@ -4,16 +4,18 @@
 
 namespace lora {
 
-/// The trained factors A [r, in] and B [out, r] of a low-rank product, float32, by PEFT's leaf names. An embedding
-/// has its rows as `in` and its features as `out`. A slice of a fused projection has B [slice rows, r] and leaves
-/// the other outputs as they are.
-std::map<std::string, std::vector<std::int64_t>> factor_shapes(const Target& target, const MethodConfig& config);
+/// The trained factors A [r, in] and B [out, r] of a low-rank product, float32, by PEFT's leaf names. An
+/// embedding has its rows as `in` and its features as `out`. A slice of a fused projection has B [slice rows,
+/// r] and leaves the other outputs as they are.
+std::map<std::string, std::vector<std::int64_t>> factor_shapes(const Target& target,
+                                                               const MethodConfig& config);
 
-/// A Kaiming-uniform and B zero, as in loralib and PEFT (the paper draws A from a Gaussian); of an embedding A zero
-/// and B normal: the factor that ids select from starts at zero.
+/// A Kaiming-uniform and B zero, as in loralib and PEFT (the paper draws A from a Gaussian); of an embedding
+/// A zero and B normal: the factor that ids select from starts at zero.
 SiteTensors fresh_factors(const Target& target, const MethodConfig& config, at::Generator& generator);
 
-/// s B A x [..., site's out] in the factors' dtype, with s = MethodConfig::scale() and dropout before A (none on ids).
+/// s B A x [..., site's out] in the factors' dtype, with s = MethodConfig::scale() and dropout before A (none
+/// on ids).
 at::Tensor low_rank_output(const SiteValues& values, const Target& target, const SiteTensors& tensors,
                            const MethodConfig& config, bool training);
 

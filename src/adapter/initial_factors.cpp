@@ -36,8 +36,8 @@ Start gaussian(const at::Tensor& W, const MethodConfig& config, at::Generator& g
           at::zeros({W.size(0), config.rank})};
 }
 
-/// Random factors through the even and the odd rows of one orthogonal matrix, so that B A = 0 with neither of them
-/// zero, as PEFT's "orthogonal".
+/// Random factors through the even and the odd rows of one orthogonal matrix, so that B A = 0 with neither of
+/// them zero, as PEFT's "orthogonal".
 Start orthogonal(const at::Tensor& W, const MethodConfig& config, at::Generator& generator) {
   const std::int64_t r = config.rank;
   if (r % 2 != 0) throw Error(ExitCode::usage, cat("--init orthogonal needs an even rank, found ", r));
@@ -64,15 +64,16 @@ Start olora(const at::Tensor& W, const MethodConfig& config, at::Generator&) {
 
 /// "eva" starts as "default"; a training then sets A from the inputs that it sees (src/train/eva.h).
 constexpr InitRow kInits[] = {
-    {"default", false, nullptr},     {"gaussian", false, gaussian}, {"orthogonal", false, orthogonal},
-    {"pissa", true, pissa},          {"olora", true, olora},        {"eva", false, nullptr},
+    {"default", false, nullptr}, {"gaussian", false, gaussian}, {"orthogonal", false, orthogonal},
+    {"pissa", true, pissa},      {"olora", true, olora},        {"eva", false, nullptr},
 };
 
 const InitRow& find_init(const std::string& name) {
   for (const InitRow& row : kInits) {
     if (row.name == name) return row;
   }
-  throw Error(ExitCode::usage, cat("unknown init \"", printable(name), "\""), cat("use ", join(init_names(), ", ")));
+  throw Error(ExitCode::usage, cat("unknown init \"", printable(name), "\""),
+              cat("use ", join(init_names(), ", ")));
 }
 
 }  // namespace

@@ -50,8 +50,9 @@ const TokenRows* token_rows_at(const Adapter& adapter, const std::string& weight
 
 /// True if all uses of the weight change alike: token rows.
 bool changes_everywhere(const AdapterMix& mix, const std::string& weight) {
-  return std::any_of(mix.begin(), mix.end(),
-                     [&](const WeightedAdapter& each) { return token_rows_at(*each.adapter, weight) != nullptr; });
+  return std::any_of(mix.begin(), mix.end(), [&](const WeightedAdapter& each) {
+    return token_rows_at(*each.adapter, weight) != nullptr;
+  });
 }
 
 }  // namespace
@@ -72,7 +73,8 @@ at::Tensor updated_weight(const at::Tensor& base, const std::vector<const Adapte
   at::Tensor updated = base.to(at::kDouble);
   for (const AdaptedTarget* adapted : targets) {
     const AdaptedTarget plain = adapted->plain();
-    updated = find_method(plain.config.method).effective_weight(updated, plain.target, plain.tensors, plain.config);
+    updated =
+        find_method(plain.config.method).effective_weight(updated, plain.target, plain.tensors, plain.config);
   }
   return updated;
 }
@@ -85,7 +87,8 @@ std::vector<std::string> weights_to_merge(const Program& program, const AdapterM
   };
   for (const WeightedAdapter& each : mix) {
     for (const AdaptedTarget& adapted : each.adapter->targets) add(adapted.target.site->weight);
-    for (const TokenRows& rows : each.adapter->token_rows) std::for_each(rows.paths.begin(), rows.paths.end(), add);
+    for (const TokenRows& rows : each.adapter->token_rows)
+      std::for_each(rows.paths.begin(), rows.paths.end(), add);
   }
   return paths;
 }
@@ -100,7 +103,8 @@ MergedWeight merge_weight(const AdapterMix& mix, const std::string& path, const 
     const TokenRows* rows = token_rows_at(*adapter, path);
     if (targets.empty() && !rows) continue;
     merged.module = rows ? rows->module : targets.front()->target.site->path;
-    const at::Tensor updated = rows ? with_token_rows(exact_base, *rows) : updated_weight(exact_base, targets);
+    const at::Tensor updated =
+        rows ? with_token_rows(exact_base, *rows) : updated_weight(exact_base, targets);
     const bool alone = mix.size() == 1 && weight == 1;
     exact = alone ? updated : exact + (updated - exact_base) * weight;
   }
@@ -141,7 +145,8 @@ std::map<std::string, at::Tensor> whole_weights(const AdapterMix& mix) {
   }
   if (refused.empty()) return whole;
   throw Error(ExitCode::mismatch,
-              cat("weights that adapters hold whole (modules_to_save, biases) replace the base's and cannot be summed\n",
+              cat("weights that adapters hold whole (modules_to_save, biases) replace the base's and cannot "
+                  "be summed\n",
                   join(refused, "\n")),
               "give one adapter that holds them, with the factor 1; lora-merge combine has choices for them");
 }

@@ -22,19 +22,19 @@ struct MergedWeight {
 /// file error naming the tensors with NaN or Inf.
 void refuse_non_finite(const Adapter& adapter);
 
-/// Paths of the adapted weights, each once, in the order of the targets. mismatch error for a weight that other sites
-/// read from the same slot.
+/// Paths of the adapted weights, each once, in the order of the targets. mismatch error for a weight that
+/// other sites read from the same slot.
 std::vector<std::string> weights_to_merge(const Program& program, const AdapterMix& mix);
 
-/// `base` (as stored, of any floating-point type) with the mix's weighted updates of that weight: summed in float64 and
-/// rounded once to its type. mismatch error if the sum overflows.
+/// `base` (as stored, of any floating-point type) with the mix's weighted updates of that weight: summed in
+/// float64 and rounded once to its type. mismatch error if the sum overflows.
 MergedWeight merge_weight(const AdapterMix& mix, const std::string& path, const at::Tensor& base);
 
 /// All of them on the program's own weights. file error as refuse_non_finite.
 std::vector<MergedWeight> merge_targets(const Program& program, const AdapterMix& mix);
 
-/// The weights that the adapters hold whole. mismatch error listing those that two adapters hold, or one whose factor is
-/// not 1.
+/// The weights that the adapters hold whole. mismatch error listing those that two adapters hold, or one
+/// whose factor is not 1.
 std::map<std::string, at::Tensor> whole_weights(const AdapterMix& mix);
 
 /// mismatch error if neither a merged weight nor a whole one differs from the base.

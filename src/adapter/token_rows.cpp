@@ -11,7 +11,9 @@
 namespace lora {
 namespace {
 
-at::Tensor id_tensor(const TokenRows& rows, at::Device device) { return at::tensor(rows.ids, at::kLong).to(device); }
+at::Tensor id_tensor(const TokenRows& rows, at::Device device) {
+  return at::tensor(rows.ids, at::kLong).to(device);
+}
 
 /// The embedding that reads the input ids, or the site at `module`.
 const Site& find_site(const Program& program, const std::string& module) {
@@ -52,8 +54,8 @@ at::Tensor token_output(const TokenRows& rows, const Site& site, const SiteValue
   if (site.kind == SiteKind::embedding) {
     const at::Tensor place = at::searchsorted(ids, values.input).clamp_max(ids.size(0) - 1);
     const at::Tensor trained = at::embedding(rows.values, place).to(output.scalar_type());
-    return at::where((ids.index_select(0, place.flatten()).view_as(place) == values.input).unsqueeze(-1), trained,
-                     output);
+    return at::where((ids.index_select(0, place.flatten()).view_as(place) == values.input).unsqueeze(-1),
+                     trained, output);
   }
   at::Tensor logits = at::linear(values.input.to(rows.values.scalar_type()), rows.values);
   if (values.bias.defined()) logits = logits + values.bias.index_select(0, ids);
@@ -79,10 +81,11 @@ TokenRows fresh_token_rows(const Program& program, const Adapter& adapter, const
     const auto at_use = [&](const AdaptedTarget& adapted) { return adapted.target.site == &use; };
     const bool adapted = std::any_of(adapter.targets.begin(), adapter.targets.end(), at_use);
     if (!adapted && use.kind != SiteKind::conv1d && !adapter.saved_weights.count(weight.path)) continue;
-    throw Error(ExitCode::mismatch,
-                cat("\"", use.path, "\" is ", adapted ? "a target of its own" : "trained whole or used transposed",
-                    ": its rows cannot be trained beside that"),
-                cat("leave it out: --exclude ", use.path));
+    throw Error(
+        ExitCode::mismatch,
+        cat("\"", use.path, "\" is ", adapted ? "a target of its own" : "trained whole or used transposed",
+            ": its rows cannot be trained beside that"),
+        cat("leave it out: --exclude ", use.path));
   }
   rows.values = weight.value.index_select(0, id_tensor(rows, weight.value.device())).to(at::kFloat);
   return rows;

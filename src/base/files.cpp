@@ -33,12 +33,13 @@ void write_all(int descriptor, std::string_view bytes, const std::filesystem::pa
 }
 
 void check_free_space(const std::filesystem::path& path, std::size_t bytes) {
-  struct statvfs info{};
+  struct statvfs info {};
   if (::statvfs(folder_of(path).c_str(), &info) != 0) throw_errno("look at the folder of", path);
   const std::uint64_t free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   if (free >= bytes) return;
   throw Error(ExitCode::io,
-              cat("no room for \"", path.string(), "\": it needs ", human_bytes(bytes), ", ", human_bytes(free), " are free"),
+              cat("no room for \"", path.string(), "\": it needs ", human_bytes(bytes), ", ",
+                  human_bytes(free), " are free"),
               "free space there, or choose another place");
 }
 

@@ -115,7 +115,8 @@ class Fitter {
       return report_unknown(key, known);
     }
     const Weight& weight = *found->second;
-    if (!is_saved(key) && !is_trained_bias(key)) return add_mismatch(key, "is in no module of modules_to_save");
+    if (!is_saved(key) && !is_trained_bias(key))
+      return add_mismatch(key, "is in no module of modules_to_save");
     if (value.sizes() != weight.value.sizes()) {
       return add_mismatch(key, cat("adapter ", shape_text(value), ", base ", shape_text(weight.value)));
     }
@@ -157,18 +158,21 @@ class Fitter {
     const at::Tensor sorted = on_device(values.index_select(0, order), at::kFloat);
     for (const TokenRows& known : adapter_.token_rows) {
       if (known.module != site->path) continue;  // else the rows of a module that is tied to it
-      if (!at::equal(known.values, sorted)) add_mismatch(module, "its token rows differ from those it is tied to");
+      if (!at::equal(known.values, sorted))
+        add_mismatch(module, "its token rows differ from those it is tied to");
       return;
     }
     add_token_rows(program_, adapter_, site->path, ids);
     at::Tensor& rows = adapter_.token_rows.back().values;
     if (rows.sizes() != values.sizes()) {
-      return add_mismatch(module, cat("adapter's token rows ", shape_text(values), ", base ", shape_text(rows)));
+      return add_mismatch(module,
+                          cat("adapter's token rows ", shape_text(values), ", base ", shape_text(rows)));
     }
     rows = sorted;
   }
 
-  /// The site, embedding first, of the weight of the module, which may be one tied to it; null if there is none.
+  /// The site, embedding first, of the weight of the module, which may be one tied to it; null if there is
+  /// none.
   const Site* site_of(const std::string& module) const {
     const auto parameter = parameters_.find(module + ".weight");
     const Site* found = nullptr;

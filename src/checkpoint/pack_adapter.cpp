@@ -75,8 +75,8 @@ PeftConfig config_of(const Program& program, const Adapter& adapter, const std::
   return config;
 }
 
-TensorMap peft_tensors(const Program& program, const Adapter& adapter,
-                       const std::vector<PeftModule>& modules, bool alone) {
+TensorMap peft_tensors(const Program& program, const Adapter& adapter, const std::vector<PeftModule>& modules,
+                       bool alone) {
   TensorMap tensors;
   for (const PeftModule& module : modules) {
     for (const auto& [leaf, tensor] : module.tensors) tensors[factor_key(module.site->path, leaf)] = tensor;
@@ -84,9 +84,9 @@ TensorMap peft_tensors(const Program& program, const Adapter& adapter,
   for (const auto& [path, tensor] : adapter.saved_weights) {
     const std::string plain = plain_path(program, path);
     const std::string module = plain.substr(0, plain.rfind('.'));
-    const bool adapted = plain.ends_with(".bias") && std::any_of(modules.begin(), modules.end(), [&](const auto& each) {
-      return each.site->path == module;
-    });
+    const bool adapted =
+        plain.ends_with(".bias") && std::any_of(modules.begin(), modules.end(),
+                                                [&](const auto& each) { return each.site->path == module; });
     tensors[adapted ? adapted_bias_key(module) : whole_key(plain)] = tensor;
   }
   for (const TokenRows& rows : adapter.token_rows) {

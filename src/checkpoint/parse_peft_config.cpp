@@ -8,14 +8,27 @@ namespace lora {
 namespace {
 
 /// Keys that say nothing about what the tensors compute: descriptions, and how training started.
-const std::set<std::string> kIgnored = {"auto_mapping",   "base_model_name_or_path", "eva_config",
-                                        "inference_mode", "init_weights", "layers_pattern",          "megatron_core",
-                                        "peft_version",   "qalora_group_size",       "revision"};
-const std::set<std::string> kHandled = {
-    "alpha_pattern", "exclude_modules", "fan_in_fan_out",  "init_lora_weights", "layers_to_transform",
-    "bias",          "lora_alpha",     "lora_dropout", "modules_to_save", "peft_type", "r",
-    "rank_pattern",  "target_modules", "task_type",    "token_indices", "trainable_token_indices", "use_dora",
-    "use_rslora"};
+const std::set<std::string> kIgnored = {
+    "auto_mapping",   "base_model_name_or_path", "eva_config",   "inference_mode",    "init_weights",
+    "layers_pattern", "megatron_core",           "peft_version", "qalora_group_size", "revision"};
+const std::set<std::string> kHandled = {"alpha_pattern",
+                                        "exclude_modules",
+                                        "fan_in_fan_out",
+                                        "init_lora_weights",
+                                        "layers_to_transform",
+                                        "bias",
+                                        "lora_alpha",
+                                        "lora_dropout",
+                                        "modules_to_save",
+                                        "peft_type",
+                                        "r",
+                                        "rank_pattern",
+                                        "target_modules",
+                                        "task_type",
+                                        "token_indices",
+                                        "trainable_token_indices",
+                                        "use_dora",
+                                        "use_rslora"};
 /// Initial values whose base model stays as it was. Others (pissa, olora, corda, loftq ...) change the base's
 /// weights.
 const std::set<std::string> kHarmlessStarts = {"gaussian", "eva", "orthogonal", "mica"};
@@ -127,7 +140,8 @@ class ConfigReader {
     const Json* indices = find(kKey);
     if (!indices) return;
     if (indices->is_object()) {
-      for (const auto& [module, list] : indices->items()) config.token_indices.emplace_back(module, ids(list, kKey));
+      for (const auto& [module, list] : indices->items())
+        config.token_indices.emplace_back(module, ids(list, kKey));
     } else {
       config.token_indices.emplace_back("", ids(*indices, kKey));
     }

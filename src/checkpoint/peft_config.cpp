@@ -12,9 +12,8 @@ namespace {
 
 /// What decides the computation, in alphabetical order.
 constexpr const char* kDecisive[] = {
-    "alpha_pattern", "bias",         "lora_alpha",     "modules_to_save", "peft_type",
-    "r",             "rank_pattern", "target_modules", "token_indices",   "trainable_token_indices",
-    "use_dora",      "use_rslora"};
+    "alpha_pattern", "bias",           "lora_alpha",    "modules_to_save",         "peft_type", "r",
+    "rank_pattern",  "target_modules", "token_indices", "trainable_token_indices", "use_dora",  "use_rslora"};
 
 /// The first pattern that matches counts.
 template <class Value>
@@ -120,22 +119,22 @@ Json peft_config_json(const PeftConfig& config, const std::string& base_name) {
   std::vector<std::pair<std::string, Json>> alphas;
   for (const auto& [pattern, alpha] : config.alpha_pattern) alphas.emplace_back(pattern, number_json(alpha));
   Json json = {{"alpha_pattern", pattern_json(alphas)},
-          {"base_model_name_or_path", base_name},
-          {"bias", config.bias},
-          {"fan_in_fan_out", config.fan_in_fan_out},
-          {"inference_mode", true},
-          {"init_lora_weights", true},
-          {"lora_alpha", number_json(config.defaults.alpha)},
-          {"lora_dropout", config.defaults.dropout},
-          {"modules_to_save", or_null(!config.modules_to_save.empty(), config.modules_to_save)},
-          {"peft_type", "LORA"},
-          {"r", config.defaults.rank},
-          {"rank_pattern", pattern_json(config.rank_pattern)},
-          {"target_modules",
-           config.target_regex.empty() ? Json(config.target_modules) : Json(config.target_regex)},
-          {"task_type", or_null(!config.task_type.empty(), config.task_type)},
-          {"use_dora", config.defaults.method == "dora"},
-          {"use_rslora", config.defaults.rank_stabilised}};
+               {"base_model_name_or_path", base_name},
+               {"bias", config.bias},
+               {"fan_in_fan_out", config.fan_in_fan_out},
+               {"inference_mode", true},
+               {"init_lora_weights", true},
+               {"lora_alpha", number_json(config.defaults.alpha)},
+               {"lora_dropout", config.defaults.dropout},
+               {"modules_to_save", or_null(!config.modules_to_save.empty(), config.modules_to_save)},
+               {"peft_type", "LORA"},
+               {"r", config.defaults.rank},
+               {"rank_pattern", pattern_json(config.rank_pattern)},
+               {"target_modules",
+                config.target_regex.empty() ? Json(config.target_modules) : Json(config.target_regex)},
+               {"task_type", or_null(!config.task_type.empty(), config.task_type)},
+               {"use_dora", config.defaults.method == "dora"},
+               {"use_rslora", config.defaults.rank_stabilised}};
   // Older releases refuse keys that they do not know.
   if (!config.token_indices.empty()) json["trainable_token_indices"] = pattern_json(config.token_indices);
   return json;

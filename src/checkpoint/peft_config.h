@@ -12,7 +12,8 @@ namespace lora {
 /// peft_type of a file that holds token rows only.
 constexpr const char* kTokensAlone = "TRAINABLE_TOKENS";
 
-/// Reads LoraConfig's or TrainableTokensConfig's JSON. file error naming every feature that is switched on and not supported.
+/// Reads LoraConfig's or TrainableTokensConfig's JSON. file error naming every feature that is switched on
+/// and not supported.
 PeftConfig parse_peft_config(const Json& json, const JsonOrigin& origin);
 
 /// Sets the defaults to the most frequent rank and alpha, patterns for the modules that have others, and the

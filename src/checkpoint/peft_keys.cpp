@@ -42,14 +42,15 @@ class KeySorter {
   }
 
  private:
-  /// With "bias": "all" PEFT also stores a saved module's bias under the names of its wrapper: the trained one again,
-  /// and the frozen one that it replaces.
+  /// With "bias": "all" PEFT also stores a saved module's bias under the names of its wrapper: the trained
+  /// one again, and the frozen one that it replaces.
   static bool is_duplicate(const std::string& key, const at::Tensor& tensor,
                            const std::map<std::string, at::Tensor>& tensors) {
     for (const std::string_view inner : {".modules_to_save.bias", ".original_module.bias"}) {
       if (!key.ends_with(inner)) continue;
       const auto trained = tensors.find(key.substr(0, key.size() - inner.size()) + ".bias");
-      return trained != tensors.end() && (inner.starts_with(".original") || at::equal(trained->second, tensor));
+      return trained != tensors.end() &&
+             (inner.starts_with(".original") || at::equal(trained->second, tensor));
     }
     return false;
   }
@@ -120,11 +121,13 @@ std::string defect(const SiteTensors& tensors, const MethodConfig& config) {
 /// What is wrong with the trained rows of an embedding; empty if nothing.
 std::string row_defect(const at::Tensor& values, const std::vector<std::int64_t>* ids) {
   if (!ids) return "has trained rows that trainable_token_indices does not name";
-  if (!values.is_floating_point() || values.dim() != 2 || values.size(0) != static_cast<std::int64_t>(ids->size()))
+  if (!values.is_floating_point() || values.dim() != 2 ||
+      values.size(0) != static_cast<std::int64_t>(ids->size()))
     return cat("has rows [", join(values.sizes(), ", "), "]; trainable_token_indices names ", ids->size());
   std::vector<std::int64_t> sorted = *ids;
   std::sort(sorted.begin(), sorted.end());
-  if (sorted.empty() || sorted.front() < 0 || std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+  if (sorted.empty() || sorted.front() < 0 ||
+      std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
     return "has no rows, or rows with negative or repeated numbers in trainable_token_indices";
   return {};
 }

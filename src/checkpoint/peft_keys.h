@@ -15,8 +15,8 @@ constexpr const char* kMagnitudeLeaf = "lora_magnitude_vector";
 
 /// The tensors of an adapter file by what they are.
 struct PeftTensors {
-  std::map<std::string, SiteTensors> modules;  ///< low-rank factors: module path -> leaf name -> tensor
-  std::map<std::string, at::Tensor> whole;     ///< trained whole: parameter path -> tensor
+  std::map<std::string, SiteTensors> modules;    ///< low-rank factors: module path -> leaf name -> tensor
+  std::map<std::string, at::Tensor> whole;       ///< trained whole: parameter path -> tensor
   std::map<std::string, at::Tensor> token_rows;  ///< trained rows of embeddings: module path -> values
   std::map<std::string, at::Tensor>
       embedding_copies;  ///< base embeddings that PEFT stores beside their adapters
@@ -37,8 +37,8 @@ std::string token_rows_key(const std::string& module, bool alone);
 struct Factors {
   const at::Tensor &A, &B;
 };
-/// file error if the tensors are no complete pair of matrices of the configured rank and, with DoRA, its magnitudes; or if
-/// the trained rows of an embedding are not those of trainable_token_indices.
+/// file error if the tensors are no complete pair of matrices of the configured rank and, with DoRA, its
+/// magnitudes; or if the trained rows of an embedding are not those of trainable_token_indices.
 void check_factors(const PeftTensors& tensors, const PeftConfig& config, const std::string& place);
 Factors factors_of(const SiteTensors& tensors);
 

@@ -104,7 +104,8 @@ std::vector<AdaptedTarget> targets_of(const PeftModule& module) {
     targets.push_back(
         {{module.site, slice}, config, {{kA, A.narrow(0, begin, block.rank).clone()}, {kB, up}}});
     if (const auto m = module.tensors.find(kMagnitudeLeaf); m != module.tensors.end()) {
-      targets.back().tensors[kMagnitudeLeaf] = slice ? m->second.index_select(0, rows_of(*slice, B)) : m->second;
+      targets.back().tensors[kMagnitudeLeaf] =
+          slice ? m->second.index_select(0, rows_of(*slice, B)) : m->second;
     }
     begin += block.rank;
   }

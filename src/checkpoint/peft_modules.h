@@ -18,7 +18,8 @@ struct PeftModule {
 
 /// Modules in the order of the targets. Targets of one fused projection become one module: for k blocks
 /// A = [A1; A2 ...] of rank r1 + r2 + ..., B has block i in its columns i and in the slice's rows, zero
-/// elsewhere, and alpha is such that the scale stays. DoRA's magnitude is that of the base outside the slices. internal error if their scales differ.
+/// elsewhere, and alpha is such that the scale stays. DoRA's magnitude is that of the base outside the
+/// slices. internal error if their scales differ.
 std::vector<PeftModule> peft_modules(const Program& program, const Adapter& adapter);
 
 /// The targets that `module` was made of. file error if the blocks do not describe the tensors or name slices

@@ -89,8 +89,8 @@ class Reader {
     if (!type) fail(name, cat("has the unknown dtype \"", printable(dtype), "\""));
     const auto offsets = integers(name, value["data_offsets"]);
     if (offsets.size() != 2 || offsets[0] > offsets[1]) fail(name, "has no valid data_offsets");
-    SafetensorsEntry entry{name, *type, integers(name, value["shape"]), static_cast<std::uint64_t>(offsets[0]),
-                static_cast<std::uint64_t>(offsets[1])};
+    SafetensorsEntry entry{name, *type, integers(name, value["shape"]),
+                           static_cast<std::uint64_t>(offsets[0]), static_cast<std::uint64_t>(offsets[1])};
     if (entry.end > data_.size()) {
       fail(name, cat("ends at byte ", entry.end, " of the data, which have ", data_.size()));
     }
@@ -122,9 +122,10 @@ class Reader {
 
   /// The tensors follow each other without gap or overlap and fill the data.
   void check_layout(std::vector<SafetensorsEntry>& entries) const {
-    std::stable_sort(entries.begin(), entries.end(), [](const SafetensorsEntry& a, const SafetensorsEntry& b) {
-      return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-    });
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const SafetensorsEntry& a, const SafetensorsEntry& b) {
+                       return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+                     });
     std::uint64_t position = 0;
     for (const SafetensorsEntry& entry : entries) {
       if (entry.begin != position) {

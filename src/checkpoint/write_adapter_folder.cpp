@@ -18,15 +18,21 @@ std::string card_text(const std::string& base_name, const std::string& text) {
 
 }  // namespace
 
-void write_adapter_folder(const std::filesystem::path& path, const AdapterFolder& adapter, const std::string& card) {
+void write_adapter_folder(const std::filesystem::path& path, const AdapterFolder& adapter,
+                          const std::string& card) {
   const std::string base_name = printable(adapter.provenance.base_name);  // may come from a file's name
   const Json config = peft_config_json(adapter.config, base_name);
   SafetensorsFile file{adapter.tensors, adapter_metadata(adapter.provenance, config, adapter.blocks)};
   file.metadata[kContentHashKey] = content_hash(file);
   ensure_writable_folder(path);
-  write_file_atomically(path / kConfigFile, config.dump(2) + "\n");
-  write_file_atomically(path / kCardFile, card_text(base_name, card));
-  write_file_atomically(path / kTensorFile, serialize_safetensors(file));
+  // All are written before one takes its name: a full disk leaves an older adapter whole.
+  PendingFile config_file(path / kConfigFile), card_file(path / kCardFile), tensor_file(path / kTensorFile);
+  config_file.write(config.dump(2) + "\n");
+  card_file.write(card_text(base_name, card));
+  tensor_file.write(serialize_safetensors(file));
+  config_file.accept();
+  card_file.accept();
+  tensor_file.accept();
 }
 
 }  // namespace lora

@@ -100,7 +100,8 @@ void apply_words(const OptionTable& options, const Arguments& arguments, Problem
   for (const Option& option : options.options()) {
     if (!option.positional || word == arguments.words.end()) continue;
     const bool is_list = option.kind == OptionKind::list;
-    option.set(is_list ? OptionValue(std::vector<std::string>(word, arguments.words.end())) : OptionValue(*word));
+    option.set(is_list ? OptionValue(std::vector<std::string>(word, arguments.words.end()))
+                       : OptionValue(*word));
     word = is_list ? arguments.words.end() : word + 1;
   }
   for (; word != arguments.words.end(); ++word) {

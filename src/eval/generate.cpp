@@ -45,13 +45,15 @@ void add_adapters(const GenerateConfig& config, LoadedModel& model, AdapterSet& 
 }
 
 /// Every prompt for its adapter; those that name none for all of them.
-std::vector<Job> make_jobs(const std::vector<Prompt>& prompts, const LoadedModel& model, const AdapterSet& set) {
+std::vector<Job> make_jobs(const std::vector<Prompt>& prompts, const LoadedModel& model,
+                           const AdapterSet& set) {
   std::vector<std::string> all = set.names();
   if (all.empty()) all = {""};
   std::vector<Job> jobs;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const TokenIds ids = encode_prompt(prompts[i], model);
-    if (ids.empty()) throw Error(ExitCode::data, cat("prompt ", i + 1, " has no token"), "give at least one word");
+    if (ids.empty())
+      throw Error(ExitCode::data, cat("prompt ", i + 1, " has no token"), "give at least one word");
     for (const std::string& adapter : prompts[i].adapter ? std::vector{*prompts[i].adapter} : all) {
       if (!adapter.empty()) set.adapter(adapter);  // known?
       jobs.push_back({i, adapter, {ids, ids.size(), i, false}});
@@ -62,7 +64,8 @@ std::vector<Job> make_jobs(const std::vector<Prompt>& prompts, const LoadedModel
 
 GenerationOptions options_of(const GenerateConfig& config, const LoadedModel& model) {
   GenerationOptions options;
-  options.sampling = {config.temperature, config.top_k, config.top_p, static_cast<std::uint64_t>(config.seed)};
+  options.sampling = {config.temperature, config.top_k, config.top_p,
+                      static_cast<std::uint64_t>(config.seed)};
   options.max_new_tokens = config.max_new_tokens;
   options.context_length = model.program.info().context_length;
   options.pad = model.pad_id();
@@ -76,7 +79,10 @@ GenerationOptions options_of(const GenerateConfig& config, const LoadedModel& mo
 class Runner {
  public:
   Runner(const GenerateConfig& config, LoadedModel& model, AdapterSet& set)
-      : config_(config), model_(model), set_(set), options_(options_of(config, model)),
+      : config_(config),
+        model_(model),
+        set_(set),
+        options_(options_of(config, model)),
         executable_(model.program.executable(set.hooks())) {}
 
   void run(std::vector<Job>& jobs) {
@@ -105,7 +111,8 @@ class Runner {
         rows.push_back(jobs[i]->row);
         adapters.push_back(jobs[i]->adapter);
       }
-      const bool same = std::all_of(adapters.begin(), adapters.end(), [&](const auto& name) { return name == adapters[0]; });
+      const bool same = std::all_of(adapters.begin(), adapters.end(),
+                                    [&](const auto& name) { return name == adapters[0]; });
       same ? set_.use(adapters[0]) : set_.use_rows(adapters);
       generate_rows(executable_, model_.program.device(), rows, options_);
       for (std::size_t i = begin; i < end; ++i) jobs[i]->row = rows[i - begin];
@@ -123,7 +130,8 @@ std::string prompt_text(const Prompt& prompt) {
   return prompt.messages.empty() ? prompt.text : prompt.messages.back().content;
 }
 
-std::string answers_jsonl(const std::vector<Job>& jobs, const std::vector<Prompt>& prompts, const Tokenizer& tokenizer) {
+std::string answers_jsonl(const std::vector<Job>& jobs, const std::vector<Prompt>& prompts,
+                          const Tokenizer& tokenizer) {
   std::string text;
   for (const Job& job : jobs) {
     const Json json = {{"prompt", prompt_text(prompts[job.prompt])},
@@ -135,14 +143,18 @@ std::string answers_jsonl(const std::vector<Job>& jobs, const std::vector<Prompt
   return text;
 }
 
-std::string answers_text(const std::vector<Job>& jobs, const std::vector<Prompt>& prompts, const Tokenizer& tokenizer) {
+std::string answers_text(const std::vector<Job>& jobs, const std::vector<Prompt>& prompts,
+                         const Tokenizer& tokenizer) {
   std::string text;
   std::size_t last = prompts.size();
   for (const Job& job : jobs) {
-    if (job.prompt != last) text += cat(last == prompts.size() ? "" : "\n", "> ", printable(prompt_text(prompts[job.prompt])), "\n");
+    if (job.prompt != last)
+      text +=
+          cat(last == prompts.size() ? "" : "\n", "> ", printable(prompt_text(prompts[job.prompt])), "\n");
     last = job.prompt;
     std::string answer;
-    for (const std::string& line : split(tokenizer.decode(job.row.answer()), '\n')) answer += printable(line) + "\n";
+    for (const std::string& line : split(tokenizer.decode(job.row.answer()), '\n'))
+      answer += printable(line) + "\n";
     text += cat(job.adapter.empty() ? "" : cat("[", printable(job.adapter), "]"), answer);
   }
   return text;
@@ -156,7 +168,8 @@ int generate(const GenerateConfig& config) {
   const std::vector<Prompt> prompts = read_prompts(config);
   LoadedModel model = load_model(config.model, DataSet{{}, {}, {{0, PlainText{}}}});
   if (model.program.info().task != Task::language_model)
-    throw Error(ExitCode::usage, cat(config.model.path, " is a classifier, which writes no text"), "lora-eval compare measures it");
+    throw Error(ExitCode::usage, cat(config.model.path, " is a classifier, which writes no text"),
+                "lora-eval compare measures it");
   AdapterSet set(model.program);
   add_adapters(config, model, set);
   std::vector<Job> jobs = make_jobs(prompts, model, set);
@@ -165,8 +178,9 @@ int generate(const GenerateConfig& config) {
   std::int64_t tokens = 0;
   for (const Job& job : jobs) tokens += static_cast<std::int64_t>(job.row.answer().size());
   const double seconds = monotonic_seconds() - start;
-  log_info("generate", tokens, " tokens in ", human_seconds(seconds), ", ", fixed(static_cast<double>(tokens) / seconds, 1),
-           " tokens/s, ", jobs.size(), " answers, ", set.names().size(), " adapters on one base");
+  log_info("generate", tokens, " tokens in ", human_seconds(seconds), ", ",
+           fixed(static_cast<double>(tokens) / seconds, 1), " tokens/s, ", jobs.size(), " answers, ",
+           set.names().size(), " adapters on one base");
   const std::string lines = answers_jsonl(jobs, prompts, *model.tokenizer);
   if (!config.out.empty()) write_file_atomically(config.out, lines);
   std::cout << (config.json ? lines : answers_text(jobs, prompts, *model.tokenizer)) << std::flush;

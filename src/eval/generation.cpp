@@ -30,7 +30,8 @@ at::Tensor last_logits(const Executable& executable, at::Device device, const st
 }
 
 bool is_at_limit(const GeneratedRow& row, const GenerationOptions& options) {
-  const bool is_full = options.context_length > 0 && static_cast<std::int64_t>(row.ids.size()) >= options.context_length;
+  const bool is_full =
+      options.context_length > 0 && static_cast<std::int64_t>(row.ids.size()) >= options.context_length;
   return is_full || static_cast<std::int64_t>(row.ids.size() - row.prompt) >= options.max_new_tokens;
 }
 
@@ -47,7 +48,8 @@ void generate_rows(const Executable& executable, at::Device device, std::vector<
       GeneratedRow& row = rows[i];
       if (row.finished) continue;
       const std::uint64_t step = row.ids.size() - row.prompt;
-      const std::int32_t next = choose_token(logits[static_cast<std::int64_t>(i)], options.sampling, row.number, step);
+      const std::int32_t next =
+          choose_token(logits[static_cast<std::int64_t>(i)], options.sampling, row.number, step);
       row.finished = options.stop.count(next) > 0;
       if (!row.finished) row.ids.push_back(next);
       row.finished |= is_at_limit(row, options);

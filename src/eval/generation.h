@@ -28,8 +28,9 @@ struct GeneratedRow {
   TokenIds answer() const { return {ids.begin() + static_cast<std::ptrdiff_t>(prompt), ids.end()}; }
 };
 
-/// Continues all rows until each meets a stop token or a limit. Every step runs the rows whole, right-padded, and computes
-/// the head at their last tokens only; finished rows stay in the batch, so that `executable` may tell rows apart.
+/// Continues all rows until each meets a stop token or a limit. Every step runs the rows whole, right-padded,
+/// and computes the head at their last tokens only; finished rows stay in the batch, so that `executable` may
+/// tell rows apart.
 void generate_rows(const Executable& executable, at::Device device, std::vector<GeneratedRow>& rows,
                    const GenerationOptions& options);
 

@@ -9,7 +9,8 @@ namespace lora {
 namespace {
 
 std::vector<ChatMessage> messages_of(const Json& json, const JsonOrigin& origin) {
-  if (!json.is_array() || json.empty()) throw Error(origin.code, cat(origin.place, ": \"messages\" is no list of messages"));
+  if (!json.is_array() || json.empty())
+    throw Error(origin.code, cat(origin.place, ": \"messages\" is no list of messages"));
   std::vector<ChatMessage> messages;
   for (const Json& item : json) {
     messages.push_back({json_string(json_at(item, "role", origin), "role", origin),
@@ -21,14 +22,16 @@ std::vector<ChatMessage> messages_of(const Json& json, const JsonOrigin& origin)
 Prompt parse_prompt(const std::string& line, const JsonOrigin& origin) {
   const Json json = parse_json(line, origin);
   if (!json.is_object() || json.contains("prompt") == json.contains("messages")) {
-    throw Error(origin.code, cat(origin.place, ": a row is an object with either \"prompt\" or \"messages\""));
+    throw Error(origin.code,
+                cat(origin.place, ": a row is an object with either \"prompt\" or \"messages\""));
   }
   Prompt prompt;
   if (json.contains("messages"))
     prompt.messages = messages_of(json["messages"], origin);
   else
     prompt.text = json_string(json["prompt"], "prompt", origin);
-  if (json.contains("adapter") && !json["adapter"].is_null()) prompt.adapter = json_string(json["adapter"], "adapter", origin);
+  if (json.contains("adapter") && !json["adapter"].is_null())
+    prompt.adapter = json_string(json["adapter"], "adapter", origin);
   return prompt;
 }
 
@@ -45,9 +48,11 @@ std::vector<Prompt> read_prompts(const GenerateConfig& config) {
       if (trim(line).empty()) continue;
       prompts.push_back(parse_prompt(line, {cat(config.data, " line ", number), ExitCode::data}));
     }
-    if (prompts.size() == config.prompts.size()) throw Error(ExitCode::data, cat(config.data, " holds no row"));
+    if (prompts.size() == config.prompts.size())
+      throw Error(ExitCode::data, cat(config.data, " holds no row"));
   }
-  if (prompts.empty()) throw Error(ExitCode::usage, "there is nothing to answer", "give --prompt TEXT or --data FILE");
+  if (prompts.empty())
+    throw Error(ExitCode::usage, "there is nothing to answer", "give --prompt TEXT or --data FILE");
   if (config.chat) {
     for (Prompt& prompt : prompts) {
       if (prompt.messages.empty()) prompt.messages = {{"user", prompt.text}};

@@ -13,9 +13,10 @@ struct SamplingOptions {
   std::uint64_t seed = 42;
 };
 
-/// The next token given logits [vocabulary]; ties go to the lower id. A draw is a pure function of the seed, the row and
-/// the step. As transformers' processors: temperature, then the k likeliest, then the likeliest that together hold
-/// top_p (the one that passes it included).
-std::int32_t choose_token(const at::Tensor& logits, const SamplingOptions& options, std::uint64_t row, std::uint64_t step);
+/// The next token given logits [vocabulary]; ties go to the lower id. A draw is a pure function of the seed,
+/// the row and the step. As transformers' processors: temperature, then the k likeliest, then the likeliest
+/// that together hold top_p (the one that passes it included).
+std::int32_t choose_token(const at::Tensor& logits, const SamplingOptions& options, std::uint64_t row,
+                          std::uint64_t step);
 
 }  // namespace lora

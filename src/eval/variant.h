@@ -7,7 +7,7 @@
 
 #include "eval/loaded_model.h"
 #include "eval/variant_spec.h"
-#include "eval/weights_in_place.h"
+#include "adapter/weights_in_place.h"
 #include "lora/adapter/adapter.h"
 #include "lora/checkpoint/run_folder.h"
 

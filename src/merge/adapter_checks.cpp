@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "adapter/merge.h"
+#include "adapter/weights_in_place.h"
 #include "base/report_text.h"
 #include "lora/base/text.h"
 #include "lora/checkpoint/adapter_folder.h"
@@ -11,26 +12,6 @@
 
 namespace lora {
 namespace {
-
-/// Puts weights into a program for as long as it lives.
-class TemporaryWeights {
- public:
-  TemporaryWeights(Program& program, const std::map<std::string, at::Tensor>& weights) : program_(program) {
-    for (const auto& [path, value] : weights) {
-      originals_[path] = program.weight(path).value;
-      program.set_weight(path, value);
-    }
-  }
-  ~TemporaryWeights() {
-    for (const auto& [path, value] : originals_) program_.set_weight(path, value);
-  }
-  TemporaryWeights(const TemporaryWeights&) = delete;
-  TemporaryWeights& operator=(const TemporaryWeights&) = delete;
-
- private:
-  Program& program_;
-  std::map<std::string, at::Tensor> originals_;
-};
 
 class Checker {
  public:
@@ -83,8 +64,9 @@ class Checker {
   std::string trained() const {
     const Inspection found = look_at(*folder_);
     if (found.without_update.empty()) return cat("all ", found.modules.size(), " modules have an update");
-    throw Error(ExitCode::mismatch, cat("no update in ", found.without_update.size(), " of ", found.modules.size(),
-                                        " modules: ", join(found.without_update, ", ")));
+    throw Error(ExitCode::mismatch,
+                cat("no update in ", found.without_update.size(), " of ", found.modules.size(),
+                    " modules: ", join(found.without_update, ", ")));
   }
 
   std::string fit() {
@@ -100,28 +82,18 @@ class Checker {
     const auto updates = merge_targets(*base_, mix);
     std::map<std::string, at::Tensor> weights = whole_weights(mix);
     refuse_no_change(*base_, weights, updates);
-    const ProbedLogits live = [&] {
-      const TemporaryWeights back(*base_, originals(weights));
-      return probe_live(*base_, mix);
-    }();
+    const ProbedLogits live = probe_live(*base_, mix);
     double tolerance = merge_tolerance(at::kFloat);
     for (const MergedWeight& each : updates) {
       weights[each.path] = each.update.value;
       tolerance = std::max(tolerance, merge_tolerance(each.update.value.scalar_type()));
     }
-    const TemporaryWeights in_place(*base_, weights);
+    const WeightsInPlace in_place(*base_, weights);
     const LogitDifference difference = compare_with(live, *base_);
     const std::string finding = cat("logits differ by ", significant(difference.relative, 3),
                                     " of the largest, tolerance ", significant(tolerance, 3));
     if (difference.relative <= tolerance) return finding;
     throw Error(ExitCode::mismatch, finding);
-  }
-
-  /// The base's own values of these weights: probing puts the adapter's in their place.
-  std::map<std::string, at::Tensor> originals(const std::map<std::string, at::Tensor>& weights) const {
-    std::map<std::string, at::Tensor> values;
-    for (const auto& [path, value] : weights) values[path] = base_->weight(path).value;
-    return values;
   }
 
   std::filesystem::path path_;

@@ -20,8 +20,8 @@ struct AdapterCheck {
   ExitCode code = ExitCode::ok;
 };
 
-/// Structure, content hash, finite values, trained modules; with a base, fit and merged against live logits. A check
-/// that needs a failed one is skipped. The base's weights are as they were afterwards.
+/// Structure, content hash, finite values, trained modules; with a base, fit and merged against live logits.
+/// A check that needs a failed one is skipped. The base's weights are as they were afterwards.
 std::vector<AdapterCheck> check_adapter(const std::filesystem::path& path, Program* base);
 
 }  // namespace lora

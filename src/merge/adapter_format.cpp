@@ -30,14 +30,18 @@ bool starts_with(const fs::path& path, std::string_view magic) {
 AdapterFolder read_peft(const fs::path& path, const ConvertConfig&) { return read_adapter_folder(path); }
 
 void write_peft(const fs::path& path, const AdapterFolder& adapter, const ConvertConfig& config) {
-  write_adapter_folder(path, adapter, cat("Converted from ", printable(config.input), " by `lora-merge convert`."));
+  write_adapter_folder(path, adapter,
+                       cat("Converted from ", printable(config.input), " by `lora-merge convert`."));
 }
 
 const AdapterFormat kFormats[] = {
     {"peft", true, [](const fs::path& path) { return has(path, kTensorFile); }, read_peft, write_peft},
-    {"mlx", true, [](const fs::path& path) { return has(path, "adapters.safetensors"); }, read_mlx, write_mlx},
-    {"gguf", false, [](const fs::path& path) { return starts_with(path, "GGUF"); }, read_gguf_adapter, write_gguf_adapter},
-    {"loralib", false, [](const fs::path& path) { return starts_with(path, "PK\3\4"); }, read_loralib, write_loralib},
+    {"mlx", true, [](const fs::path& path) { return has(path, "adapters.safetensors"); }, read_mlx,
+     write_mlx},
+    {"gguf", false, [](const fs::path& path) { return starts_with(path, "GGUF"); }, read_gguf_adapter,
+     write_gguf_adapter},
+    {"loralib", false, [](const fs::path& path) { return starts_with(path, "PK\3\4"); }, read_loralib,
+     write_loralib},
 };
 
 }  // namespace
@@ -48,15 +52,18 @@ const AdapterFormat& find_format(const std::string& name, const fs::path& path) 
   }
   if (!fs::exists(path)) throw Error(ExitCode::file, cat("\"", path.string(), "\" does not exist"));
   throw Error(ExitCode::file, cat("\"", path.string(), "\" is no adapter of a known format"),
-              "known are a PEFT folder, an mlx-lm folder with adapters.safetensors, a .gguf file and a loralib .pt file");
+              "known are a PEFT folder, an mlx-lm folder with adapters.safetensors, a .gguf file and a "
+              "loralib .pt file");
 }
 
 void refuse_inexpressible(const AdapterFolder& adapter, const std::string& format) {
   std::vector<std::string> lines;
   for (const ModuleUpdate& update : module_updates(adapter)) {
-    if (update.config.method != "lora") lines.push_back(cat("  ", printable(update.module), "  ", update.config.method));
+    if (update.config.method != "lora")
+      lines.push_back(cat("  ", printable(update.module), "  ", update.config.method));
   }
-  for (const auto& [name, tensor] : other_tensors(adapter)) lines.push_back(cat("  ", printable(name), "  stored whole"));
+  for (const auto& [name, tensor] : other_tensors(adapter))
+    lines.push_back(cat("  ", printable(name), "  stored whole"));
   if (lines.empty()) return;
   throw Error(ExitCode::mismatch,
               cat(format, " adapters hold plain low-rank updates only; this one has\n", join(lines, "\n")),
@@ -72,7 +79,8 @@ ModuleUpdate with_scale(ModuleUpdate update, double scale) {
 }
 
 bool names_embedding(const std::string& module) {
-  constexpr std::array kNames = {"embed_tokens", "wte", "wpe", "embed_in", "word_embeddings", "embeddings", "embed_positions"};
+  constexpr std::array kNames = {"embed_tokens",   "wte", "wpe", "embed_in", "word_embeddings", "embeddings",
+                                 "embed_positions"};
   const std::string last = module.substr(module.rfind('.') + 1);
   return std::find(kNames.begin(), kNames.end(), last) != kNames.end();
 }

@@ -21,8 +21,8 @@ struct AdapterFormat {
 /// The format of that name; for "auto" the one that recognises `path`. file error if none does.
 const AdapterFormat& find_format(const std::string& name, const std::filesystem::path& path);
 
-/// mismatch error naming everything in the adapter that `format` has no place for: other methods than plain low-rank
-/// updates, biases, token rows, modules stored whole.
+/// mismatch error naming everything in the adapter that `format` has no place for: other methods than plain
+/// low-rank updates, biases, token rows, modules stored whole.
 void refuse_inexpressible(const AdapterFolder& adapter, const std::string& format);
 
 /// The update with `scale` instead of its own, the quotient multiplied into B and rounded once to its type.
@@ -37,8 +37,10 @@ AdapterFolder folder_of(const std::vector<ModuleUpdate>& updates, const ConvertC
 AdapterFolder read_mlx(const std::filesystem::path& path, const ConvertConfig& config);
 void write_mlx(const std::filesystem::path& path, const AdapterFolder& adapter, const ConvertConfig& config);
 AdapterFolder read_gguf_adapter(const std::filesystem::path& path, const ConvertConfig& config);
-void write_gguf_adapter(const std::filesystem::path& path, const AdapterFolder& adapter, const ConvertConfig& config);
+void write_gguf_adapter(const std::filesystem::path& path, const AdapterFolder& adapter,
+                        const ConvertConfig& config);
 AdapterFolder read_loralib(const std::filesystem::path& path, const ConvertConfig& config);
-void write_loralib(const std::filesystem::path& path, const AdapterFolder& adapter, const ConvertConfig& config);
+void write_loralib(const std::filesystem::path& path, const AdapterFolder& adapter,
+                   const ConvertConfig& config);
 
 }  // namespace lora

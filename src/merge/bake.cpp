@@ -51,13 +51,14 @@ void refuse_untying(const Program& program, const std::vector<MergedWeight>& mer
   for (const MergedWeight& each : merged) {
     if (program.weight(each.path).aliases.empty()) continue;
     throw Error(ExitCode::mismatch,
-                cat("--undo cannot describe the merge into \"", each.module, "\", which is untied from another weight"),
+                cat("--undo cannot describe the merge into \"", each.module,
+                    "\", which is untied from another weight"),
                 "keep the base model and restore from it");
   }
 }
 
-Merge merge(const BakeConfig& config, const Json& history, Program program, AdapterSources& adapters, Undo& undo,
-            BakeReport& report) {
+Merge merge(const BakeConfig& config, const Json& history, Program program, AdapterSources& adapters,
+            Undo& undo, BakeReport& report) {
   const std::vector<MergedWeight> merged = merge_targets(program, adapters.mix());
   Merge result{whole_weights(adapters.mix()), merged_history(history, adapters, program.fingerprint()), {}};
   refuse_no_change(program, result.weights, merged);
@@ -74,8 +75,8 @@ Merge merge(const BakeConfig& config, const Json& history, Program program, Adap
   return result;
 }
 
-void bake_file(const BakeConfig& config, const Json& history, Program program, AdapterSources& adapters, Undo& undo,
-               BakeReport& report) {
+void bake_file(const BakeConfig& config, const Json& history, Program program, AdapterSources& adapters,
+               Undo& undo, BakeReport& report) {
   const Merge merged = merge(config, history, std::move(program), adapters, undo, report);
   PendingFile file(config.out, fs::file_size(config.model.path));
   save_model(config.model.path, file, merged.weights, merged.history.dump());

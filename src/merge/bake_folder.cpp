@@ -49,7 +49,9 @@ class Correspondence {
     const auto found = weights_.find(name);
     return found == weights_.end() ? std::string() : found->second;
   }
-  const std::map<std::string, std::string>& names() const { return names_; }  ///< path in the program -> tensor
+  const std::map<std::string, std::string>& names() const {
+    return names_;
+  }  ///< path in the program -> tensor
   const std::vector<std::string>& unknown() const { return unknown_; }
 
  private:
@@ -79,7 +81,8 @@ using NewShard = std::unique_ptr<PendingFile>;
 
 class FolderBaker {
  public:
-  FolderBaker(const BakeConfig& config, Program& program, const AdapterSources& adapters, Undo& undo, BakeReport& report)
+  FolderBaker(const BakeConfig& config, Program& program, const AdapterSources& adapters, Undo& undo,
+              BakeReport& report)
       : folder_(config.hf),
         out_(config.out),
         program_(program),
@@ -96,14 +99,13 @@ class FolderBaker {
       if (!is_stored(path)) lost.push_back("  " + path);
     }
     if (lost.empty()) return;
-    throw Error(ExitCode::mismatch,
-                cat("the folder stores no tensor of its own for\n", join(lost, "\n")),
+    throw Error(ExitCode::mismatch, cat("the folder stores no tensor of its own for\n", join(lost, "\n")),
                 "these weights are tied to others there: merge into the .pt file, which can untie them");
   }
 
   void run(const std::string& history) {
     const at::NoGradGuard no_grad;
-    const ProbedLogits live = probe_base();
+    const ProbedLogits live = probe_live(program_, mix_);
     for (const auto& shard : folder_.shards()) write_shard(*shard);
     refuse_unchanged();
     verify(live);
@@ -121,20 +123,10 @@ class FolderBaker {
     const Weight& weight = program_.weight(path);
     std::vector<std::string> tied = weight.aliases;
     tied.push_back(weight.path);
-    const bool all_change =
-        std::all_of(tied.begin(), tied.end(), [&](const std::string& each) { return to_merge_.count(each) > 0; });
-    return all_change && std::any_of(tied.begin(), tied.end(), [&](const std::string& each) {
-             return names_.names().count(each) > 0;
-           });
-  }
-
-  /// Live logits; the program's own whole weights are back afterwards.
-  ProbedLogits probe_base() {
-    std::map<std::string, at::Tensor> originals;
-    for (const auto& [path, value] : whole_) originals[path] = program_.weight(path).value;
-    ProbedLogits live = probe_live(program_, mix_);
-    for (const auto& [path, value] : originals) program_.set_weight(path, value);
-    return live;
+    const bool all_change = std::all_of(tied.begin(), tied.end(),
+                                        [&](const std::string& each) { return to_merge_.count(each) > 0; });
+    return all_change && std::any_of(tied.begin(), tied.end(),
+                                     [&](const std::string& each) { return names_.names().count(each) > 0; });
   }
 
   void write_shard(const MappedSafetensors& shard) {
@@ -151,7 +143,8 @@ class FolderBaker {
     written_.push_back(std::move(file));
   }
 
-  at::Tensor new_value(const MappedSafetensors& shard, const SafetensorsEntry& entry, const std::string& path) {
+  at::Tensor new_value(const MappedSafetensors& shard, const SafetensorsEntry& entry,
+                       const std::string& path) {
     const at::Tensor base = shard.tensor(entry);
     const auto whole = whole_.find(path);
     at::Tensor value;
@@ -171,8 +164,9 @@ class FolderBaker {
 
   void refuse_unchanged() const {
     if (!changed_) {
-      throw Error(ExitCode::mismatch, "merging would change nothing: no tensor gets another value",
-                  "the adapter is untrained, or its update is below the resolution of the folder's number type");
+      throw Error(
+          ExitCode::mismatch, "merging would change nothing: no tensor gets another value",
+          "the adapter is untrained, or its update is below the resolution of the folder's number type");
     }
   }
 
@@ -182,7 +176,8 @@ class FolderBaker {
       for (const SafetensorsEntry& entry : mapped_.back()->entries()) {
         const std::string path = names_.path_of(entry.name);
         if (path.empty()) continue;
-        program_.set_weight(path, mapped_.back()->tensor(entry).to(program_.weight(path).value.scalar_type()));
+        program_.set_weight(path,
+                            mapped_.back()->tensor(entry).to(program_.weight(path).value.scalar_type()));
       }
     }
     report_.probe_rows = live.rows;
@@ -202,14 +197,15 @@ class FolderBaker {
   Undo& undo_;
   BakeReport& report_;
   std::vector<NewShard> written_;
-  std::vector<std::unique_ptr<MappedSafetensors>> mapped_;  ///< of what was written: the program looks at them
+  std::vector<std::unique_ptr<MappedSafetensors>>
+      mapped_;  ///< of what was written: the program looks at them
   bool changed_ = false;
 };
 
 }  // namespace
 
-void bake_folder(const BakeConfig& config, Program& program, const AdapterSources& adapters, const std::string& history,
-                 Undo& undo, BakeReport& report) {
+void bake_folder(const BakeConfig& config, Program& program, const AdapterSources& adapters,
+                 const std::string& history, Undo& undo, BakeReport& report) {
   FolderBaker(config, program, adapters, undo, report).run(history);
 }
 

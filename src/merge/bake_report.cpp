@@ -44,7 +44,8 @@ std::string changes_table(const BakeReport& report) {
                fixed(each.sum.swallowed_share() * 100, 1) + " %", significant(each.sum.norm_lost(), 2)});
   }
   return table.str() +
-         "largest change of one weight; share of the updated weights that rounding left as they were; share of\n"
+         "largest change of one weight; share of the updated weights that rounding left as they were; share "
+         "of\n"
          "the update's norm that was lost by rounding\n\n";
 }
 
@@ -55,7 +56,8 @@ void BakeReport::add(const MergedWeight& merged) {
   update.value = at::Tensor();
   modules.push_back({merged.module, merged.path, update});
   dtype = merged.update.value.dtype().name();
-  tolerance = std::max({tolerance, merge_tolerance(at::kFloat), merge_tolerance(merged.update.value.scalar_type())});
+  tolerance =
+      std::max({tolerance, merge_tolerance(at::kFloat), merge_tolerance(merged.update.value.scalar_type())});
 }
 
 RoundedUpdate BakeReport::total() const {
@@ -74,7 +76,8 @@ Json bake_json(const BakeConfig& config, const AdapterSources& adapters, const B
   }
   for (std::size_t i = 0; i < adapters.folders().size(); ++i) {
     const AdapterFolder& folder = adapters.folders()[i];
-    sources.push_back({{"adapter", folder.path.string()}, {"sha256", folder.sha256}, {"factor", adapters.weight(i)}});
+    sources.push_back(
+        {{"adapter", folder.path.string()}, {"sha256", folder.sha256}, {"factor", adapters.weight(i)}});
   }
   return {{"model", config.model.path},
           {"adapters", sources},
@@ -97,12 +100,12 @@ Json bake_json(const BakeConfig& config, const AdapterSources& adapters, const B
 }
 
 std::string bake_text(const BakeConfig& config, const BakeReport& report) {
-  std::string text =
-      cat("merged ", printable(join(config.adapters, " ")), " into ", printable(config.out), ": ",
-          report.modules.size(), " weights (", report.dtype, "), ", human_bytes(report.bytes), ", ",
-          human_seconds(report.seconds), "\n\n");
+  std::string text = cat("merged ", printable(join(config.adapters, " ")), " into ", printable(config.out),
+                         ": ", report.modules.size(), " weights (", report.dtype, "), ",
+                         human_bytes(report.bytes), ", ", human_seconds(report.seconds), "\n\n");
   if (!report.modules.empty()) text += changes_table(report);
-  if (!report.replaced.empty()) text += cat("replaced whole: ", printable(join(report.replaced, ", ")), "\n\n");
+  if (!report.replaced.empty())
+    text += cat("replaced whole: ", printable(join(report.replaced, ", ")), "\n\n");
   if (!report.untouched.empty())
     text += cat("copied, unknown to the model: ", printable(join(report.untouched, ", ")), "\n\n");
   if (report.undo_bytes > 0)

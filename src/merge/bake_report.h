@@ -40,7 +40,8 @@ Json bake_json(const BakeConfig& config, const AdapterSources& adapters, const B
 /// Lines for a terminal: what was merged, a table of module patterns, the difference of logits.
 std::string bake_text(const BakeConfig& config, const BakeReport& report);
 
-/// mismatch error if the logits of the written model differ from the live ones by more than its type explains.
+/// mismatch error if the logits of the written model differ from the live ones by more than its type
+/// explains.
 void refuse_difference(const BakeReport& report);
 
 }  // namespace lora

@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::uint64_t kSeed = 1;
 constexpr double kNoDirection = 1e-6;  ///< singular values below this share of the largest are rounding
-/// A falling spectrum needs a few more steps than an approximation's error does, for the directions to be right.
+/// A falling spectrum needs a few more steps than an approximation's error does, for the directions to be
+/// right.
 constexpr RandomisedSvdOptions kSketch{.oversampling = 16, .power_iterations = 6};
 
 Svd leading(const at::Tensor& matrix, std::int64_t rank) {
@@ -27,7 +28,8 @@ Svd leading(const at::Tensor& matrix, std::int64_t rank) {
 }
 
 BaseFacts analyse(const SiteUpdate& update, const Program& program) {
-  const at::Tensor W = output_by_input(*update.site, program.weight(update.site->weight).value.to(at::kDouble));
+  const at::Tensor W =
+      output_by_input(*update.site, program.weight(update.site->weight).value.to(at::kDouble));
   const at::Tensor delta = update.delta(program);
   BaseFacts facts;
   facts.module = update.site->path;

@@ -19,8 +19,9 @@ struct BaseFacts {
   double random_norm = 0;     ///< the same for random directions: |W| r / sqrt(out in)
   double own_norm = 0;        ///< the same for W's own leading directions, the most it can be
   double amplification = 0;   ///< |dW| / |U^T W V| (table 7); Inf if W has nothing there
-  double left_similarity = 0, right_similarity = 0;  ///< phi of r leading directions of dW and W: outputs, inputs
-  double left_random = 0, right_random = 0;          ///< the same for random directions
+  double left_similarity = 0,
+         right_similarity = 0;               ///< phi of r leading directions of dW and W: outputs, inputs
+  double left_random = 0, right_random = 0;  ///< the same for random directions
 };
 
 /// One entry for each adapted site, in the order of the adapter's targets.

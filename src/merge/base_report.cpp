@@ -41,7 +41,8 @@ std::vector<PatternRow> by_pattern(const std::vector<BaseFacts>& facts) {
   for (const BaseFacts& each : facts) {
     if (each.update_norm == 0) continue;
     const std::string pattern = module_pattern(each.module);
-    auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& known) { return known.pattern == pattern; });
+    auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const auto& known) { return known.pattern == pattern; });
     if (row == rows.end()) row = rows.insert(rows.end(), PatternRow{pattern});
     ++row->count;
     row->rank = std::max(row->rank, each.rank);
@@ -94,11 +95,13 @@ std::string base_text(const std::vector<BaseFacts>& facts) {
   }
   std::vector<HeatValue> amplifications;
   for (const BaseFacts& each : facts) amplifications.push_back({each.module, each.amplification});
-  return cat(table.str(),
-             "means over the modules; U, V: the r leading directions of dW; |U'WV|: how strong W already is there,\n"
-             "beside r random directions and W's own leading ones; amplification: |dW| / |U'WV|; sim: similarity of\n"
-             "the r leading directions of dW and of W (0 orthogonal, 1 equal). LoRA paper, section 7\n\n",
-             heat_map("amplification", amplifications));
+  return cat(
+      table.str(),
+      "means over the modules; U, V: the r leading directions of dW; |U'WV|: how strong W already is there,\n"
+      "beside r random directions and W's own leading ones; amplification: |dW| / |U'WV|; sim: similarity "
+      "of\n"
+      "the r leading directions of dW and of W (0 orthogonal, 1 equal). LoRA paper, section 7\n\n",
+      heat_map("amplification", amplifications));
 }
 
 std::string intruders_text(const ModuleIntruders& intruders, const IntruderOptions& options) {
@@ -110,7 +113,8 @@ std::string intruders_text(const ModuleIntruders& intruders, const IntruderOptio
     modules += !found.empty();
   }
   return cat("intruder dimensions: ", total, " in ", modules, " of ", intruders.size(), " modules (of the ",
-             options.examined, " leading directions of W + dW, those whose |cosine| with every direction of W is below ",
+             options.examined,
+             " leading directions of W + dW, those whose |cosine| with every direction of W is below ",
              significant(options.threshold, 3), "; arXiv:2410.21228)\n", heat_map("intruders", counts));
 }
 

@@ -103,7 +103,8 @@ std::string decode_difference(std::string_view difference, std::string_view afte
                               const std::string& place) {
   const std::string planes = inflated(difference, after.size());
   if (planes.size() != after.size()) {
-    throw Error(ExitCode::file, cat(place, ": its difference does not belong to ", after.size(), " bytes of weights"),
+    throw Error(ExitCode::file,
+                cat(place, ": its difference does not belong to ", after.size(), " bytes of weights"),
                 "the undo file is damaged or belongs to another model");
   }
   return exclusive_or(from_planes(planes, width), after);

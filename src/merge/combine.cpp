@@ -106,8 +106,9 @@ AdapterFolder folder_of(const Sources& sources, const CombineConfig& config, con
   folder.config.bias = sources.front().folder.config.bias;
   for (const auto& [path, value] : whole) {
     const std::string module = path.substr(0, path.rfind('.'));
-    const bool adapted = path.ends_with(".bias") && std::any_of(updates.modules.begin(), updates.modules.end(),
-                                                                [&](const auto& each) { return each.module == module; });
+    const bool adapted =
+        path.ends_with(".bias") && std::any_of(updates.modules.begin(), updates.modules.end(),
+                                               [&](const auto& each) { return each.module == module; });
     folder.tensors[adapted ? adapted_bias_key(module) : whole_key(path)] = value;
   }
   folder.blocks = updates.blocks;

@@ -33,7 +33,8 @@ CombineSource read_source(const WeightedAdapterPath& adapter) {
   PeftTensors tensors = split_keys(source.folder.tensors, adapter.path.string());
   if (!tensors.token_rows.empty()) {
     throw Error(ExitCode::mismatch,
-                cat(adapter.path.string(), " holds trained token rows (", printable(tensors.token_rows.begin()->first),
+                cat(adapter.path.string(), " holds trained token rows (",
+                    printable(tensors.token_rows.begin()->first),
                     "), which replace rows of the base and have no sum"),
                 "bake it into the base by itself");
   }

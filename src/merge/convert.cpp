@@ -19,16 +19,22 @@ Json conversion_json(const ConvertConfig& config, const AdapterFormat& from, con
   Json modules = Json::array();
   for (const ModuleUpdate& update : updates)
     modules.push_back({{"module", update.module}, {"rank", update.config.rank}, {"scale", update.scale()}});
-  return {{"input", config.input}, {"from", from.name}, {"to", config.to}, {"out", config.out}, {"modules", modules}};
+  return {{"input", config.input},
+          {"from", from.name},
+          {"to", config.to},
+          {"out", config.out},
+          {"modules", modules}};
 }
 
-std::string conversion_text(const ConvertConfig& config, const AdapterFormat& from, const AdapterFolder& adapter) {
+std::string conversion_text(const ConvertConfig& config, const AdapterFormat& from,
+                            const AdapterFolder& adapter) {
   const MethodConfig& usual = adapter.config.defaults;
-  std::string text = cat("converted ", printable(config.input), " (", from.name, ") to ", printable(config.out), " (", config.to,
-                         "): ", module_updates(adapter).size(), " modules, rank ", usual.rank, ", scale ",
-                         significant(usual.scale(), 6), "\n");
+  std::string text = cat("converted ", printable(config.input), " (", from.name, ") to ",
+                         printable(config.out), " (", config.to, "): ", module_updates(adapter).size(),
+                         " modules, rank ", usual.rank, ", scale ", significant(usual.scale(), 6), "\n");
   if (config.to == "loralib")
-    text += cat("loralib does not store them: load it with lora_alpha / r = ", significant(usual.scale(), 6), "\n");
+    text += cat("loralib does not store them: load it with lora_alpha / r = ", significant(usual.scale(), 6),
+                "\n");
   return text;
 }
 
@@ -36,13 +42,17 @@ std::string conversion_text(const ConvertConfig& config, const AdapterFormat& fr
 
 int convert(const ConvertConfig& config) {
   check_config(config);
-  const AdapterFormat &from = find_format(config.from, config.input), &to = find_format(config.to, config.out);
-  const OutputKind kind = !to.is_folder ? OutputKind::file : config.to == "peft" ? OutputKind::adapter : OutputKind::folder;
+  const AdapterFormat &from = find_format(config.from, config.input),
+                      &to = find_format(config.to, config.out);
+  const OutputKind kind = !to.is_folder         ? OutputKind::file
+                          : config.to == "peft" ? OutputKind::adapter
+                                                : OutputKind::folder;
   check_output({config.out, kind}, {config.input}, config.overwrite);
   AdapterFolder adapter = from.read(config.input, config);
   if (!config.base_name.empty()) adapter.provenance.base_name = config.base_name;
   to.write(config.out, adapter, config);
-  std::cout << (config.json ? conversion_json(config, from, adapter).dump(2) + "\n" : conversion_text(config, from, adapter))
+  std::cout << (config.json ? conversion_json(config, from, adapter).dump(2) + "\n"
+                            : conversion_text(config, from, adapter))
             << std::flush;
   return 0;
 }

@@ -65,19 +65,21 @@ std::vector<PatternRow> by_pattern(const std::vector<ModuleDifference>& modules)
   std::vector<PatternRow> rows;
   for (const ModuleDifference& each : modules) {
     const std::string pattern = module_pattern(each.module);
-    auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& known) { return known.pattern == pattern; });
+    auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const auto& known) { return known.pattern == pattern; });
     if (row == rows.end()) row = rows.insert(rows.end(), PatternRow{pattern});
     ++row->count;
-    const double values[] = {each.norms[0],      each.norms[1],    each.cosine,     leading(each.left),
-                             leading(each.right), whole_span(each.left), whole_span(each.right), each.right_random};
+    const double values[] = {each.norms[0],          each.norms[1],       each.cosine,
+                             leading(each.left),     leading(each.right), whole_span(each.left),
+                             whole_span(each.right), each.right_random};
     for (std::size_t i = 0; i < std::size(values); ++i) row->sums[i] += values[i];
   }
   return rows;
 }
 
 std::string difference_text(const AdapterDifference& found) {
-  TextTable table({"module", "count", "norm 1", "norm 2", "cosine", "top out", "top in", "span out", "span in",
-                   "random in"});
+  TextTable table({"module", "count", "norm 1", "norm 2", "cosine", "top out", "top in", "span out",
+                   "span in", "random in"});
   for (const PatternRow& row : by_pattern(found.modules)) {
     std::vector<std::string> cells{row.pattern, cat(row.count)};
     for (const double sum : row.sums) cells.push_back(significant(sum / static_cast<double>(row.count), 3));
@@ -87,14 +89,18 @@ std::string difference_text(const AdapterDifference& found) {
   for (const std::string& fact : found.facts) text += cat("differs: ", printable(fact), "\n");
   if (!found.facts.empty()) text += "\n";
   text += table.str();
-  text += "means over the modules; top: squared cosine of the leading directions; span: similarity of all directions\n"
-          "(0 orthogonal, 1 nested; LoRA paper, eq. 4) of outputs and inputs; random: what random spans would have\n\n";
+  text +=
+      "means over the modules; top: squared cosine of the leading directions; span: similarity of all "
+      "directions\n"
+      "(0 orthogonal, 1 nested; LoRA paper, eq. 4) of outputs and inputs; random: what random spans would "
+      "have\n\n";
   std::vector<HeatValue> cosines;
   for (const ModuleDifference& each : found.modules) cosines.push_back({each.module, std::abs(each.cosine)});
   text += heat_map("|cosine|", cosines);
   const char* const names[] = {"first", "second"};
   for (int i : {0, 1}) {
-    for (const std::string& module : found.only[i]) text += cat("only in the ", names[i], ": ", printable(module), "\n");
+    for (const std::string& module : found.only[i])
+      text += cat("only in the ", names[i], ": ", printable(module), "\n");
     for (const std::string& name : found.whole_only[i])
       text += cat("only in the ", names[i], ": ", printable(name), "\n");
   }
@@ -110,7 +116,8 @@ int diff(const DiffConfig& config) {
   check_config(config);
   const AdapterFolder first = read_adapter_folder(config.first), second = read_adapter_folder(config.second);
   const AdapterDifference found = compare_adapters(first, second);
-  std::cout << (config.json ? difference_json(config, found).dump(2) + "\n" : difference_text(found)) << std::flush;
+  std::cout << (config.json ? difference_json(config, found).dump(2) + "\n" : difference_text(found))
+            << std::flush;
   return 0;
 }
 

@@ -88,7 +88,8 @@ std::vector<std::string> differing_facts(const AdapterFolder& a, const AdapterFo
   add_fact(facts, "base", a.provenance.base_name, b.provenance.base_name);
   add_fact(facts, "base fingerprint", a.provenance.base_fingerprint.substr(0, 12),
            b.provenance.base_fingerprint.substr(0, 12));
-  add_fact(facts, "tokenizer", a.provenance.tokenizer_hash.substr(0, 12), b.provenance.tokenizer_hash.substr(0, 12));
+  add_fact(facts, "tokenizer", a.provenance.tokenizer_hash.substr(0, 12),
+           b.provenance.tokenizer_hash.substr(0, 12));
   return facts;
 }
 
@@ -115,10 +116,11 @@ AdapterDifference compare_adapters(const AdapterFolder& first, const AdapterFold
               cat("  ", printable(name), "  [", join(a.sizes(), ", "), "]; [", join(b.sizes(), ", "), "]"));
         });
   if (!mismatches.empty()) {
-    throw Error(ExitCode::mismatch,
-                cat("\"", first.path.string(), "\" and \"", second.path.string(), "\" belong to different models: ",
-                    mismatches.size(), " shapes differ\n", join(mismatches, "\n")),
-                "compare adapters of one base");
+    throw Error(
+        ExitCode::mismatch,
+        cat("\"", first.path.string(), "\" and \"", second.path.string(),
+            "\" belong to different models: ", mismatches.size(), " shapes differ\n", join(mismatches, "\n")),
+        "compare adapters of one base");
   }
   found.facts = differing_facts(first, second);
   return found;

@@ -12,14 +12,15 @@
 namespace lora {
 namespace {
 
-// llama.cpp: the update is alpha / r B A, with r from each tensor and one alpha for all. NAME.weight.lora_a [r, in] and
-// NAME.weight.lora_b [out, r]; the token embedding has its lora_a transposed, [rows, r].
+// llama.cpp: the update is alpha / r B A, with r from each tensor and one alpha for all. NAME.weight.lora_a
+// [r, in] and NAME.weight.lora_b [out, r]; the token embedding has its lora_a transposed, [rows, r].
 constexpr const char *kA = ".weight.lora_a", *kB = ".weight.lora_b";
 constexpr const char *kAlpha = "adapter.lora.alpha", *kArchitecture = "general.architecture";
 
 GgufBase base_of(const ConvertConfig& config) {
   if (!config.base_config.empty()) return read_gguf_base(config.base_config);
-  throw Error(ExitCode::usage, "gguf names its tensors after the base's architecture: --base-config is missing",
+  throw Error(ExitCode::usage,
+              "gguf names its tensors after the base's architecture: --base-config is missing",
               "give the config.json of the base model's Hugging Face folder");
 }
 
@@ -39,7 +40,8 @@ Value value_of(const GgufFile& file, const char* key, const std::string& place) 
 
 std::string defect(const at::Tensor& A, const at::Tensor& B) {
   if (A.dim() == 2 && B.dim() == 2 && A.size(0) == B.size(1) && A.size(0) > 0) return {};
-  return cat("has lora_a [", join(A.sizes(), ", "), "] and lora_b [", join(B.sizes(), ", "), "], which do not fit");
+  return cat("has lora_a [", join(A.sizes(), ", "), "] and lora_b [", join(B.sizes(), ", "),
+             "], which do not fit");
 }
 
 }  // namespace
@@ -50,8 +52,8 @@ AdapterFolder read_gguf_adapter(const std::filesystem::path& path, const Convert
   const std::string place = path.string();
   const GgufFile file = parse_gguf(mapped.bytes(), place);
   if (const auto theirs = value_of<std::string>(file, kArchitecture, place); theirs != base.architecture) {
-    throw Error(ExitCode::mismatch, cat(place, " belongs to the architecture \"", printable(theirs), "\", --base-config is of ",
-                                        base.architecture));
+    throw Error(ExitCode::mismatch, cat(place, " belongs to the architecture \"", printable(theirs),
+                                        "\", --base-config is of ", base.architecture));
   }
   const double alpha = value_of<double>(file, kAlpha, place);
   std::vector<ModuleUpdate> updates;
@@ -62,7 +64,8 @@ AdapterFolder read_gguf_adapter(const std::filesystem::path& path, const Convert
     const std::string module = is_a || is_b ? module_name(base, gguf) : std::string();
     const auto other = file.tensors.find(gguf + (is_a ? kB : kA));
     if (module.empty() || other == file.tensors.end()) {
-      defects.push_back(cat("  ", printable(key), module.empty() ? "  unknown" : "  without its other factor"));
+      defects.push_back(
+          cat("  ", printable(key), module.empty() ? "  unknown" : "  without its other factor"));
       continue;
     }
     if (!is_a) continue;
@@ -82,10 +85,12 @@ AdapterFolder read_gguf_adapter(const std::filesystem::path& path, const Convert
   }
   if (updates.empty() && defects.empty()) defects.push_back("  no tensor at all");
   if (defects.empty()) return folder_of(updates, config);
-  throw Error(ExitCode::file, cat(place, " is no LoRA of a ", base.architecture, " model\n", join(defects, "\n")));
+  throw Error(ExitCode::file,
+              cat(place, " is no LoRA of a ", base.architecture, " model\n", join(defects, "\n")));
 }
 
-void write_gguf_adapter(const std::filesystem::path& path, const AdapterFolder& adapter, const ConvertConfig& config) {
+void write_gguf_adapter(const std::filesystem::path& path, const AdapterFolder& adapter,
+                        const ConvertConfig& config) {
   refuse_inexpressible(adapter, "gguf");
   const GgufBase base = base_of(config);
   const double alpha = adapter.config.defaults.scale() * static_cast<double>(adapter.config.defaults.rank);
@@ -103,14 +108,16 @@ void write_gguf_adapter(const std::filesystem::path& path, const AdapterFolder& 
     file.tensors[gguf + kB] = to_gguf_rows(base, gguf, fitted.B).to(type).contiguous();
   }
   if (!unknown.empty()) {
-    throw Error(ExitCode::mismatch, cat(base.architecture, " models of llama.cpp have no tensor for\n", join(unknown, "\n")),
+    throw Error(ExitCode::mismatch,
+                cat(base.architecture, " models of llama.cpp have no tensor for\n", join(unknown, "\n")),
                 "give the config.json of the adapter's base, or merge the adapter and convert the model");
   }
   file.metadata = {{"general.type", std::string("adapter")},
                    {kArchitecture, base.architecture},
                    {"adapter.type", std::string("lora")},
                    {kAlpha, alpha}};
-  if (!adapter.provenance.base_name.empty()) file.metadata["general.base_model.0.name"] = adapter.provenance.base_name;
+  if (!adapter.provenance.base_name.empty())
+    file.metadata["general.base_model.0.name"] = adapter.provenance.base_name;
   write_file_atomically(path, serialize_gguf(file));
 }
 

@@ -20,7 +20,22 @@ constexpr std::uint32_t kVersion = 3;
 constexpr std::uint64_t kAlignment = 32, kMostDimensions = 4, kMostAlignment = 1 << 16;
 constexpr const char* kAlignmentKey = "general.alignment";
 
-enum ValueType : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, text, array, u64, i64, f64, kValueTypes };
+enum ValueType : std::uint32_t {
+  u8,
+  i8,
+  u16,
+  i16,
+  u32,
+  i32,
+  f32,
+  boolean,
+  text,
+  array,
+  u64,
+  i64,
+  f64,
+  kValueTypes
+};
 constexpr std::array<std::size_t, kValueTypes> kSizes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
 struct TensorType {
@@ -29,7 +44,9 @@ struct TensorType {
 };
 constexpr TensorType kTensorTypes[] = {{0, at::kFloat}, {1, at::kHalf}, {30, at::kBFloat16}};
 
-std::uint64_t padded(std::uint64_t size, std::uint64_t alignment) { return (size + alignment - 1) / alignment * alignment; }
+std::uint64_t padded(std::uint64_t size, std::uint64_t alignment) {
+  return (size + alignment - 1) / alignment * alignment;
+}
 
 /// Where a tensor is, and what.
 struct TensorInfo {
@@ -69,7 +86,8 @@ class Reader {
   }
 
   std::string_view take(std::uint64_t size) {
-    if (size > bytes_.size() - position_) fail(cat(size, " bytes are expected, ", bytes_.size() - position_, " are left"));
+    if (size > bytes_.size() - position_)
+      fail(cat(size, " bytes are expected, ", bytes_.size() - position_, " are left"));
     const std::string_view part = bytes_.substr(position_, size);
     position_ += size;
     return part;
@@ -93,25 +111,40 @@ class Reader {
     const std::string key = string();
     const auto type = number<std::uint32_t>();
     const auto value = scalar(type, 0);
-    if (value && !file.metadata.emplace(key, *value).second) fail(cat("key \"", printable(key), "\" is there twice"));
+    if (value && !file.metadata.emplace(key, *value).second)
+      fail(cat("key \"", printable(key), "\" is there twice"));
   }
 
   /// Nothing for arrays, which are read over.
   std::optional<GgufValue> scalar(std::uint32_t type, int depth) {
     switch (type) {
-      case u8: return std::int64_t{number<std::uint8_t>()};
-      case i8: return std::int64_t{number<std::int8_t>()};
-      case u16: return std::int64_t{number<std::uint16_t>()};
-      case i16: return std::int64_t{number<std::int16_t>()};
-      case u32: return std::int64_t{number<std::uint32_t>()};
-      case i32: return std::int64_t{number<std::int32_t>()};
-      case u64: return static_cast<std::int64_t>(number<std::uint64_t>());
-      case i64: return number<std::int64_t>();
-      case f32: return double{number<float>()};
-      case f64: return number<double>();
-      case boolean: return number<std::uint8_t>() != 0;
-      case text: return string();
-      case array: skip_array(depth); return std::nullopt;
+      case u8:
+        return std::int64_t{number<std::uint8_t>()};
+      case i8:
+        return std::int64_t{number<std::int8_t>()};
+      case u16:
+        return std::int64_t{number<std::uint16_t>()};
+      case i16:
+        return std::int64_t{number<std::int16_t>()};
+      case u32:
+        return std::int64_t{number<std::uint32_t>()};
+      case i32:
+        return std::int64_t{number<std::int32_t>()};
+      case u64:
+        return static_cast<std::int64_t>(number<std::uint64_t>());
+      case i64:
+        return number<std::int64_t>();
+      case f32:
+        return double{number<float>()};
+      case f64:
+        return number<double>();
+      case boolean:
+        return number<std::uint8_t>() != 0;
+      case text:
+        return string();
+      case array:
+        skip_array(depth);
+        return std::nullopt;
     }
     fail(cat("the type ", type, " of a value is unknown"));
   }
@@ -131,10 +164,12 @@ class Reader {
   TensorInfo read_info() {
     TensorInfo info{string(), {}, at::kFloat, 0};
     const auto dimensions = number<std::uint32_t>();
-    if (dimensions > kMostDimensions) fail(cat("tensor \"", printable(info.name), "\" has ", dimensions, " dimensions"));
+    if (dimensions > kMostDimensions)
+      fail(cat("tensor \"", printable(info.name), "\" has ", dimensions, " dimensions"));
     for (std::uint32_t i = 0; i < dimensions; ++i) {
       const auto extent = number<std::uint64_t>();
-      if (extent > bytes_.size()) fail(cat("tensor \"", printable(info.name), "\" would have an extent of ", extent));
+      if (extent > bytes_.size())
+        fail(cat("tensor \"", printable(info.name), "\" would have an extent of ", extent));
       info.shape.insert(info.shape.begin(), static_cast<std::int64_t>(extent));
     }
     const auto code = number<std::uint32_t>();
@@ -142,7 +177,8 @@ class Reader {
     for (const TensorType& each : kTensorTypes) {
       if (each.code == code) known = &each;
     }
-    if (!known) fail(cat("tensor \"", printable(info.name), "\" is of type ", code, ", known are F32, F16 and BF16"));
+    if (!known)
+      fail(cat("tensor \"", printable(info.name), "\" is of type ", code, ", known are F32, F16 and BF16"));
     info.type = known->type;
     info.offset = number<std::uint64_t>();
     return info;
@@ -152,7 +188,8 @@ class Reader {
     const auto found = file.metadata.find(kAlignmentKey);
     if (found == file.metadata.end()) return kAlignment;
     const auto* stated = std::get_if<std::int64_t>(&found->second);
-    if (!stated || *stated < 1 || *stated > static_cast<std::int64_t>(kMostAlignment) || (*stated & (*stated - 1)) != 0)
+    if (!stated || *stated < 1 || *stated > static_cast<std::int64_t>(kMostAlignment) ||
+        (*stated & (*stated - 1)) != 0)
       fail("general.alignment is no power of two");
     return static_cast<std::uint64_t>(*stated);
   }
@@ -164,7 +201,8 @@ class Reader {
       overflow |= __builtin_mul_overflow(size, static_cast<std::uint64_t>(extent), &size);
     const bool fits = !overflow && info.offset % alignment == 0 && start <= bytes_.size() &&
                       info.offset <= bytes_.size() - start && size <= bytes_.size() - start - info.offset;
-    if (!fits) fail(cat("tensor \"", printable(info.name), "\" goes beyond the file's end, or is not aligned"));
+    if (!fits)
+      fail(cat("tensor \"", printable(info.name), "\" goes beyond the file's end, or is not aligned"));
     at::Tensor tensor = at::empty(info.shape, at::dtype(info.type));
     if (size > 0) std::memcpy(tensor.data_ptr(), bytes_.data() + start + info.offset, size);
     return tensor;
@@ -233,7 +271,8 @@ std::string serialize_gguf(const GgufFile& file) {
   for (const auto& [name, tensor] : file.tensors) {
     writer.string(name);
     writer.number(static_cast<std::uint32_t>(tensor.dim()));
-    for (std::int64_t i = tensor.dim() - 1; i >= 0; --i) writer.number(static_cast<std::uint64_t>(tensor.size(i)));
+    for (std::int64_t i = tensor.dim() - 1; i >= 0; --i)
+      writer.number(static_cast<std::uint64_t>(tensor.size(i)));
     writer.number(code_of(tensor.scalar_type()));
     writer.number(offset);
     offset += padded(tensor.nbytes(), kAlignment);

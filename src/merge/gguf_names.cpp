@@ -24,8 +24,8 @@ struct NamePair {
 
 /// A family of models whose modules have the same names.
 struct Family {
-  const char* layers;             ///< what stands before the number of a layer
-  std::vector<NamePair> inside;   ///< a layer
+  const char* layers;            ///< what stands before the number of a layer
+  std::vector<NamePair> inside;  ///< a layer
   std::vector<NamePair> outside;
 };
 
@@ -44,9 +44,13 @@ const Family kPhi3 = {"model.layers.",
                        {"mlp.gate_up_proj", "ffn_up"},
                        {"mlp.down_proj", "ffn_down"}},
                       {{"model.embed_tokens", "token_embd"}, {"lm_head", "output"}}};
-const Family kGpt2 = {"transformer.h.",
-                      {{"attn.c_attn", "attn_qkv"}, {"attn.c_proj", "attn_output"}, {"mlp.c_fc", "ffn_up"}, {"mlp.c_proj", "ffn_down"}},
-                      {{"transformer.wte", "token_embd"}, {"transformer.wpe", "position_embd"}, {"lm_head", "output"}}};
+const Family kGpt2 = {
+    "transformer.h.",
+    {{"attn.c_attn", "attn_qkv"},
+     {"attn.c_proj", "attn_output"},
+     {"mlp.c_fc", "ffn_up"},
+     {"mlp.c_proj", "ffn_down"}},
+    {{"transformer.wte", "token_embd"}, {"transformer.wpe", "position_embd"}, {"lm_head", "output"}}};
 const Family kNeox = {"gpt_neox.layers.",
                       {{"attention.query_key_value", "attn_qkv"},
                        {"attention.dense", "attn_output"},
@@ -61,11 +65,16 @@ struct Kind {
   RowOrder order;
 };
 const Kind kKinds[] = {
-    {"llama", "llama", &kLlama, RowOrder::rotary_pairs}, {"mistral", "llama", &kLlama, RowOrder::rotary_pairs},
-    {"qwen2", "qwen2", &kLlama, RowOrder::plain},        {"qwen3", "qwen3", &kLlama, RowOrder::plain},
-    {"gemma", "gemma", &kLlama, RowOrder::plain},        {"gemma2", "gemma2", &kLlama, RowOrder::plain},
-    {"gemma3_text", "gemma3", &kLlama, RowOrder::plain}, {"phi3", "phi3", &kPhi3, RowOrder::plain},
-    {"gpt2", "gpt2", &kGpt2, RowOrder::plain},           {"gpt_neox", "gptneox", &kNeox, RowOrder::fused_heads},
+    {"llama", "llama", &kLlama, RowOrder::rotary_pairs},
+    {"mistral", "llama", &kLlama, RowOrder::rotary_pairs},
+    {"qwen2", "qwen2", &kLlama, RowOrder::plain},
+    {"qwen3", "qwen3", &kLlama, RowOrder::plain},
+    {"gemma", "gemma", &kLlama, RowOrder::plain},
+    {"gemma2", "gemma2", &kLlama, RowOrder::plain},
+    {"gemma3_text", "gemma3", &kLlama, RowOrder::plain},
+    {"phi3", "phi3", &kPhi3, RowOrder::plain},
+    {"gpt2", "gpt2", &kGpt2, RowOrder::plain},
+    {"gpt_neox", "gptneox", &kNeox, RowOrder::fused_heads},
 };
 
 /// The first row of the table: families of one architecture agree.
@@ -91,9 +100,12 @@ bool split_layer(const std::string& name, const std::string& prefix, std::string
 std::int64_t reordered_heads(const GgufBase& base, const std::string& gguf) {
   const auto ends = [&](const char* name) { return gguf.ends_with(name); };
   switch (kind_of(base).order) {
-    case RowOrder::plain: return 0;
-    case RowOrder::rotary_pairs: return ends(".attn_q") ? base.heads : ends(".attn_k") ? base.key_heads : 0;
-    case RowOrder::fused_heads: return ends(".attn_qkv") ? base.heads : 0;
+    case RowOrder::plain:
+      return 0;
+    case RowOrder::rotary_pairs:
+      return ends(".attn_q") ? base.heads : ends(".attn_k") ? base.key_heads : 0;
+    case RowOrder::fused_heads:
+      return ends(".attn_qkv") ? base.heads : 0;
   }
   return 0;
 }
@@ -104,7 +116,8 @@ at::Tensor reordered(const GgufBase& base, const std::string& gguf, const at::Te
   const bool fused = kind_of(base).order == RowOrder::fused_heads;
   const std::int64_t parts = fused ? 3 : 2, r = B.size(1);
   if (B.size(0) % (heads * parts) != 0) {
-    throw Error(ExitCode::mismatch, cat(gguf, " has ", B.size(0), " outputs, which ", heads, " heads do not divide"),
+    throw Error(ExitCode::mismatch,
+                cat(gguf, " has ", B.size(0), " outputs, which ", heads, " heads do not divide"),
                 "give the config.json of the adapter's base");
   }
   const std::int64_t rows = B.size(0) / heads / parts;
@@ -131,7 +144,8 @@ GgufBase read_gguf_base(const std::filesystem::path& config_json) {
     base.key_heads = json.contains("num_key_value_heads") && !json["num_key_value_heads"].is_null()
                          ? json_int(json["num_key_value_heads"], "num_key_value_heads", origin)
                          : base.heads;
-    if (base.heads < 1 || base.key_heads < 1) throw Error(ExitCode::file, cat(origin.place, ": no attention heads"));
+    if (base.heads < 1 || base.key_heads < 1)
+      throw Error(ExitCode::file, cat(origin.place, ": no attention heads"));
     return base;
   }
   throw Error(ExitCode::usage, cat("models of type \"", printable(type), "\" have no known names in GGUF"),

@@ -21,8 +21,9 @@ GgufBase read_gguf_base(const std::filesystem::path& config_json);
 std::string gguf_name(const GgufBase& base, const std::string& module);
 std::string module_name(const GgufBase& base, const std::string& gguf);
 
-/// B [out, r] with its rows in llama.cpp's order, or back: rotary halves interleaved for q and k of llama-like models,
-/// query, key and value one after the other for GPT-NeoX's fused projection. The same B elsewhere.
+/// B [out, r] with its rows in llama.cpp's order, or back: rotary halves interleaved for q and k of
+/// llama-like models, query, key and value one after the other for GPT-NeoX's fused projection. The same B
+/// elsewhere.
 at::Tensor to_gguf_rows(const GgufBase& base, const std::string& gguf, const at::Tensor& B);
 at::Tensor from_gguf_rows(const GgufBase& base, const std::string& gguf, const at::Tensor& B);
 

@@ -71,8 +71,8 @@ std::string heat_map(const std::string& title, const std::vector<HeatValue>& val
     text += "\n";
   }
   if (largest == 0) return text + "all are zero; · not adapted\n";
-  return text + cat("scale: ", kShades[1], " up to ", significant(largest / kMost, 2), ", ", kShades[kMost], " ",
-                    significant(largest, 3), "; · not adapted\n");
+  return text + cat("scale: ", kShades[1], " up to ", significant(largest / kMost, 2), ", ", kShades[kMost],
+                    " ", significant(largest, 3), "; · not adapted\n");
 }
 
 }  // namespace lora

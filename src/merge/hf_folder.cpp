@@ -16,13 +16,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char *kConfig = "config.json", *kSingle = "model.safetensors", *kIndex = "model.safetensors.index.json";
+constexpr const char *kConfig = "config.json", *kSingle = "model.safetensors",
+                     *kIndex = "model.safetensors.index.json";
 constexpr std::uint64_t kMostIndexBytes = 64 << 20;
 /// Weights in other formats, which are not copied beside merged ones: they would be the base's.
-constexpr std::array kWeightSuffixes = {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx", ".ckpt"};
+constexpr std::array kWeightSuffixes = {".safetensors", ".bin",  ".pt",   ".pth", ".h5",
+                                        ".msgpack",     ".gguf", ".onnx", ".ckpt"};
 
 [[noreturn]] void fail(const fs::path& path, const std::string& what) {
-  throw Error(ExitCode::file, cat("\"", path.string(), "\" is no model folder as transformers saves it: ", what),
+  throw Error(ExitCode::file,
+              cat("\"", path.string(), "\" is no model folder as transformers saves it: ", what),
               "it holds config.json and model.safetensors, or shards with model.safetensors.index.json");
 }
 
@@ -49,7 +52,8 @@ std::vector<fs::path> HfFolder::shard_paths() const {
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
     fail(path_, cat(kIndex, " has no weight_map"));
   std::set<std::string> names;
-  for (const auto& [tensor, file] : index["weight_map"].items()) names.insert(json_string(file, tensor, origin));
+  for (const auto& [tensor, file] : index["weight_map"].items())
+    names.insert(json_string(file, tensor, origin));
   std::vector<fs::path> paths;
   for (const std::string& name : names) {
     if (fs::path(name).filename() != name || !fs::exists(path_ / name))
@@ -74,7 +78,8 @@ std::vector<fs::path> HfFolder::other_files() const {
   std::vector<fs::path> files;
   for (const auto& item : fs::directory_iterator(path_)) {
     const std::string suffix = item.path().extension().string();
-    const bool is_weights = std::find(kWeightSuffixes.begin(), kWeightSuffixes.end(), suffix) != kWeightSuffixes.end();
+    const bool is_weights =
+        std::find(kWeightSuffixes.begin(), kWeightSuffixes.end(), suffix) != kWeightSuffixes.end();
     if (item.is_regular_file() && !is_weights) files.push_back(item.path());
   }
   std::sort(files.begin(), files.end());
@@ -83,7 +88,8 @@ std::vector<fs::path> HfFolder::other_files() const {
 
 bool is_hf_folder(const fs::path& path) {
   std::error_code ignored;
-  return fs::exists(path / kConfig, ignored) && (fs::exists(path / kSingle, ignored) || fs::exists(path / kIndex, ignored));
+  return fs::exists(path / kConfig, ignored) &&
+         (fs::exists(path / kSingle, ignored) || fs::exists(path / kIndex, ignored));
 }
 
 }  // namespace lora

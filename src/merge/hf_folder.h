@@ -11,10 +11,12 @@
 
 namespace lora {
 
-/// A model as transformers saves it: config.json, and model.safetensors or model-*-of-*.safetensors with their index.
+/// A model as transformers saves it: config.json, and model.safetensors or model-*-of-*.safetensors with
+/// their index.
 class HfFolder {
  public:
-  /// Maps all shards. file error if it is no such folder, a shard of the index is missing, or tensors are listed twice.
+  /// Maps all shards. file error if it is no such folder, a shard of the index is missing, or tensors are
+  /// listed twice.
   explicit HfFolder(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }

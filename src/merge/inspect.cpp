@@ -30,7 +30,8 @@ void check_options(const InspectConfig& config) {
     refuse("intruder dimensions are found beside the base's weights", "add --base MODEL.pt");
   if (config.shrink_intruders.has_value() == config.out.empty())
     refuse("--shrink-intruders and --out belong together", "give both, or neither");
-  if (!config.out.empty()) check_output({config.out, OutputKind::adapter}, {config.adapter}, config.overwrite);
+  if (!config.out.empty())
+    check_output({config.out, OutputKind::adapter}, {config.adapter}, config.overwrite);
 }
 
 IntruderOptions intruder_options(const InspectConfig& config) {
@@ -49,8 +50,10 @@ ModuleIntruders intruders_of(const Program& program, const Adapter& adapter, con
   return all;
 }
 
-void write_shrunk(const InspectConfig& config, const AdapterFolder& folder, const ModuleIntruders& intruders) {
-  const bool none = std::all_of(intruders.begin(), intruders.end(), [](const auto& each) { return each.second.empty(); });
+void write_shrunk(const InspectConfig& config, const AdapterFolder& folder,
+                  const ModuleIntruders& intruders) {
+  const bool none =
+      std::all_of(intruders.begin(), intruders.end(), [](const auto& each) { return each.second.empty(); });
   if (none) {
     throw Error(ExitCode::mismatch, "the adapter has no intruder dimensions: there is nothing to shrink",
                 "raise --intruder-threshold or --intruder-directions to call more directions intruders");
@@ -76,7 +79,8 @@ void add_base(const InspectConfig& config, const AdapterFolder& folder, Json& js
   text += "\n" + intruders_text(intruders, intruder_options(config));
   if (config.shrink_intruders) {
     write_shrunk(config, folder, intruders);
-    text += cat("written: ", printable(config.out), ", their strength times ", *config.shrink_intruders, "\n");
+    text +=
+        cat("written: ", printable(config.out), ", their strength times ", *config.shrink_intruders, "\n");
   }
 }
 

@@ -56,7 +56,8 @@ Inspection look_at(const AdapterFolder& folder) {
   for (const auto& [module, values] : tensors.token_rows) {
     found.whole[module + " (token rows)"] = values.sizes().vec();
     // Alone, every module that is tied to the embedding has the same rows.
-    if (!folder.config.tokens_alone || module == tensors.token_rows.begin()->first) found.parameters += values.numel();
+    if (!folder.config.tokens_alone || module == tensors.token_rows.begin()->first)
+      found.parameters += values.numel();
   }
   for (const auto& [module, leaves] : tensors.modules) {
     const auto magnitude = leaves.find(kMagnitudeLeaf);

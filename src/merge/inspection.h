@@ -16,7 +16,7 @@ struct ModuleFacts {
   double alpha = 0, scale = 0;
   std::vector<std::string> slices;
   std::int64_t parameters = 0;
-  double update_norm = 0;  ///< |scale B A|, Frobenius; NaN if a factor is not finite
+  double update_norm = 0;     ///< |scale B A|, Frobenius; NaN if a factor is not finite
   double effective_rank = 0;  ///< of the update, see subspace.h; NaN if a factor is not finite
 };
 

@@ -71,8 +71,8 @@ std::string facts_text(const Inspection& found) {
 }
 
 std::string modules_table(const Inspection& found) {
-  TextTable table({"module", "count", "rank", "alpha", "in", "out", "parameters", "update norm", "effective rank",
-                   "slices"},
+  TextTable table({"module", "count", "rank", "alpha", "in", "out", "parameters", "update norm",
+                   "effective rank", "slices"},
                   {9});
   for (const ModuleGroup& each : group(found.modules)) {
     const std::string smallest = significant(each.smallest_norm, 3),
@@ -80,7 +80,8 @@ std::string modules_table(const Inspection& found) {
     table.add({each.pattern, cat(each.count), cat(each.first.rank), significant(each.first.alpha, 6),
                cat(each.first.in), cat(each.first.out), cat(each.parameters),
                smallest == largest ? largest : cat(smallest, " - ", largest),
-               significant(each.effective_rank / static_cast<double>(each.count), 3), join(each.first.slices, " ")});
+               significant(each.effective_rank / static_cast<double>(each.count), 3),
+               join(each.first.slices, " ")});
   }
   return table.str();
 }
@@ -128,8 +129,10 @@ Json inspection_json(const Inspection& found) {
 
 std::string inspection_text(const Inspection& found) {
   std::string text = facts_text(found) + "\n";
-  if (!found.modules.empty()) text += modules_table(found) +
-            "update norm: |scale B A|, Frobenius; effective rank: exp of the entropy of its singular values, mean\n\n" +
+  if (!found.modules.empty())
+    text += modules_table(found) +
+            "update norm: |scale B A|, Frobenius; effective rank: exp of the entropy of its singular values, "
+            "mean\n\n" +
             norm_map(found);
   for (const auto& [path, shape] : found.whole) {
     text += cat("trained whole: ", printable(path), " [", join(shape, ", "), "]\n");

@@ -11,8 +11,9 @@
 namespace lora {
 namespace {
 
-// loralib (github.com/microsoft/LoRA): NAME.lora_A and NAME.lora_B, y = W x + alpha / r B A x; r and alpha are not stored.
-// MergedLinear: lora_A [r n, in] and lora_B [out / parts n, r] for the n enabled of its parts.
+// loralib (github.com/microsoft/LoRA): NAME.lora_A and NAME.lora_B, y = W x + alpha / r B A x; r and alpha
+// are not stored. MergedLinear: lora_A [r n, in] and lora_B [out / parts n, r] for the n enabled of its
+// parts.
 constexpr const char *kA = ".lora_A", *kB = ".lora_B";
 constexpr const char* kNest = "model_state_dict.";  ///< its GPT-2 example saves {"model_state_dict": ...}
 
@@ -23,8 +24,10 @@ void refuse_missing_scale(const ConvertConfig& config) {
 }
 
 std::int64_t enabled_parts(const std::string& mask) {
-  if (mask.find_first_not_of("01") != std::string::npos || (!mask.empty() && mask.find('1') == std::string::npos))
-    throw Error(ExitCode::usage, cat("--mask \"", printable(mask), "\" is no list of 0 and 1 with a 1 in it"), "101 for query and value");
+  if (mask.find_first_not_of("01") != std::string::npos ||
+      (!mask.empty() && mask.find('1') == std::string::npos))
+    throw Error(ExitCode::usage, cat("--mask \"", printable(mask), "\" is no list of 0 and 1 with a 1 in it"),
+                "101 for query and value");
   return std::count(mask.begin(), mask.end(), '1');
 }
 
@@ -88,15 +91,18 @@ AdapterFolder read_loralib(const std::filesystem::path& path, const ConvertConfi
     const bool matrices = A.dim() == 2 && B.dim() == 2 && A.is_floating_point() && B.is_floating_point();
     if (matrices && A.size(0) == rank && B.size(1) == rank) {
       updates.push_back(update);
-    } else if (matrices && parts > 0 && A.size(0) == rank * parts && B.size(1) == rank && B.size(0) % parts == 0) {
+    } else if (matrices && parts > 0 && A.size(0) == rank * parts && B.size(1) == rank &&
+               B.size(0) % parts == 0) {
       updates.push_back(ungrouped(update, config.mask, rank));
     } else {
-      defects.push_back(cat("  ", printable(module), "  has ", shapes(A, B), ", expected [", rank, ", in] and [out, ", rank, "]"));
+      defects.push_back(cat("  ", printable(module), "  has ", shapes(A, B), ", expected [", rank,
+                            ", in] and [out, ", rank, "]"));
     }
   }
   if (updates.empty() && defects.empty()) defects.push_back("  no tensor at all");
   if (defects.empty()) return folder_of(updates, config);
-  throw Error(ExitCode::file, cat("\"", path.string(), "\" is no loralib adapter of rank ", rank, "\n", join(defects, "\n")),
+  throw Error(ExitCode::file,
+              cat("\"", path.string(), "\" is no loralib adapter of rank ", rank, "\n", join(defects, "\n")),
               "--rank is r of the training; a MergedLinear needs --mask; biases cannot be converted");
 }
 
@@ -105,7 +111,8 @@ void write_loralib(const std::filesystem::path& path, const AdapterFolder& adapt
   TensorMap tensors;
   const double scale = adapter.config.defaults.scale();
   for (const ModuleUpdate& update : module_updates(adapter)) {
-    // lora.Linear(r, lora_alpha) multiplies by lora_alpha / r with its own r: the scale of the default has to be kept.
+    // lora.Linear(r, lora_alpha) multiplies by lora_alpha / r with its own r: the scale of the default has to
+    // be kept.
     const ModuleUpdate fitted = with_scale(update, scale);
     tensors[update.module + kA] = fitted.A;
     tensors[update.module + kB] = fitted.B;

@@ -28,7 +28,8 @@ Json read_history(const std::filesystem::path& model) {
   return history.is_object() ? history : Json(nullptr);
 }
 
-void refuse_second_merge(const Json& history, const AdapterSources& adapters, const std::filesystem::path& model) {
+void refuse_second_merge(const Json& history, const AdapterSources& adapters,
+                         const std::filesystem::path& model) {
   std::set<std::string> merged;
   for (const Json* step = &history; step->is_object();) {
     for (const Json& adapter : step->value("adapters", Json::array())) {
@@ -43,7 +44,8 @@ void refuse_second_merge(const Json& history, const AdapterSources& adapters, co
     if (merged.insert(adapter.sha256).second) continue;  // also finds one that is given twice
     throw Error(
         ExitCode::mismatch,
-        cat("adapter \"", adapter.path.string(), "\" is already merged into \"", model.string(), "\", or given twice"),
+        cat("adapter \"", adapter.path.string(), "\" is already merged into \"", model.string(),
+            "\", or given twice"),
         "a second merge would add its update twice: give the base model, or use the merged one as it is");
   }
 }

@@ -15,7 +15,8 @@ constexpr const char* kHistoryFile = "lora_provenance.json";
 Json read_history(const std::filesystem::path& model);
 
 /// mismatch error if one of the adapters is among those that were merged into the model.
-void refuse_second_merge(const Json& history, const AdapterSources& adapters, const std::filesystem::path& model);
+void refuse_second_merge(const Json& history, const AdapterSources& adapters,
+                         const std::filesystem::path& model);
 
 /// The history of the model that merging `adapters` into one with history `before` makes.
 Json merged_history(const Json& before, const AdapterSources& adapters, const std::string& base_fingerprint);

@@ -14,13 +14,15 @@
 namespace lora {
 namespace {
 
-// mlx-lm: y = W x + scale (x lora_a) lora_b, lora_a [in, r], lora_b [r, out]; one rank and one scale for all modules.
+// mlx-lm: y = W x + scale (x lora_a) lora_b, lora_a [in, r], lora_b [r, out]; one rank and one scale for all
+// modules.
 constexpr const char *kTensors = "adapters.safetensors", *kConfig = "adapter_config.json";
 constexpr const char *kA = ".lora_a", *kB = ".lora_b";
 constexpr std::uint64_t kMostConfigBytes = 16 << 20;
 
 /// Hugging Face paths that mlx-lm begins otherwise.
-constexpr std::pair<const char*, const char*> kPrefixes[] = {{"transformer.", "model."}, {"gpt_neox.", "model."}};
+constexpr std::pair<const char*, const char*> kPrefixes[] = {{"transformer.", "model."},
+                                                             {"gpt_neox.", "model."}};
 
 std::string to_mlx(const std::string& module) {
   for (const auto& [theirs, ours] : kPrefixes) {
@@ -35,7 +37,8 @@ std::string from_mlx(const std::string& module) {
   return std::regex_match(module, gpt2) ? "transformer." + module.substr(6) : module;
 }
 
-/// "self_attn.q_proj" of "model.layers.3.self_attn.q_proj", as the loader looks for it inside a layer; other paths whole.
+/// "self_attn.q_proj" of "model.layers.3.self_attn.q_proj", as the loader looks for it inside a layer; other
+/// paths whole.
 std::string key_of(const std::string& module) {
   static const std::regex in_layer(R"(model\.(?:layers|h)\.\d+\.(.+))");
   std::smatch match;
@@ -65,7 +68,8 @@ MlxConfig parse_config(const std::filesystem::path& path) {
   const Json json = parse_json(read_file(path / kConfig, kMostConfigBytes), origin);
   const std::string type = json_string(json_at(json, "fine_tune_type", origin), "fine_tune_type", origin);
   if (type != "lora") {
-    throw Error(ExitCode::file, cat(origin.place, ": fine_tune_type is \"", printable(type), "\", known is lora"),
+    throw Error(ExitCode::file,
+                cat(origin.place, ": fine_tune_type is \"", printable(type), "\", known is lora"),
                 "fuse it with mlx_lm.fuse, or train it as LoRA");
   }
   const Json& parameters = json_at(json, "lora_parameters", origin);
@@ -74,7 +78,8 @@ MlxConfig parse_config(const std::filesystem::path& path) {
   config.scale = json_number(json_at(parameters, "scale", origin), "scale", origin);
   if (parameters.contains("dropout")) config.dropout = json_number(parameters["dropout"], "dropout", origin);
   if (config.rank < 1 || !(config.scale > 0))
-    throw Error(ExitCode::file, cat(origin.place, ": rank ", config.rank, ", scale ", config.scale, " make no update"));
+    throw Error(ExitCode::file,
+                cat(origin.place, ": rank ", config.rank, ", scale ", config.scale, " make no update"));
   return config;
 }
 
@@ -93,12 +98,13 @@ ModuleUpdate read_module(const std::string& name, const TensorMap& tensors, cons
 /// What is wrong with a module's tensors; empty if nothing.
 std::string defect(const std::string& name, const TensorMap& tensors, const MlxConfig& config) {
   const auto a = tensors.find(name + kA), b = tensors.find(name + kB);
-  if (a == tensors.end() || b == tensors.end()) return cat("lacks ", a == tensors.end() ? "lora_a" : "lora_b");
+  if (a == tensors.end() || b == tensors.end())
+    return cat("lacks ", a == tensors.end() ? "lora_a" : "lora_b");
   const at::Tensor &A = a->second, &B = b->second;
   if (!A.is_floating_point() || !B.is_floating_point()) return "holds no floating-point numbers";
   if (A.dim() == 2 && B.dim() == 2 && A.size(1) == config.rank && B.size(0) == config.rank) return {};
-  return cat("has lora_a [", join(A.sizes(), ", "), "] and lora_b [", join(B.sizes(), ", "), "], expected [in, ",
-             config.rank, "] and [", config.rank, ", out]");
+  return cat("has lora_a [", join(A.sizes(), ", "), "] and lora_b [", join(B.sizes(), ", "),
+             "], expected [in, ", config.rank, "] and [", config.rank, ", out]");
 }
 
 }  // namespace
@@ -117,12 +123,15 @@ AdapterFolder read_mlx(const std::filesystem::path& path, const ConvertConfig& c
   std::vector<ModuleUpdate> updates;
   for (const std::string& name : modules) {
     const std::string wrong = defect(name, tensors, parameters);
-    if (!wrong.empty()) defects.push_back(cat("  ", printable(name), "  ", wrong));
-    else updates.push_back(read_module(name, tensors, parameters));
+    if (!wrong.empty())
+      defects.push_back(cat("  ", printable(name), "  ", wrong));
+    else
+      updates.push_back(read_module(name, tensors, parameters));
   }
   if (updates.empty() && defects.empty()) defects.push_back("  no tensor at all");
   if (!defects.empty()) {
-    throw Error(ExitCode::file, cat("\"", (path / kTensors).string(), "\" is no LoRA of mlx-lm\n", join(defects, "\n")));
+    throw Error(ExitCode::file,
+                cat("\"", (path / kTensors).string(), "\" is no LoRA of mlx-lm\n", join(defects, "\n")));
   }
   return folder_of(updates, config);
 }
@@ -143,11 +152,12 @@ void write_mlx(const std::filesystem::path& path, const AdapterFolder& adapter, 
     keys.insert(key_of(name));
   }
   file.metadata["format"] = "mlx";
-  const Json config = {{"fine_tune_type", "lora"},
-                       {"model", adapter.provenance.base_name},
-                       {"num_layers", -1},
-                       {"lora_parameters",
-                        {{"rank", rank}, {"scale", scale}, {"dropout", adapter.config.defaults.dropout}, {"keys", keys}}}};
+  const Json config = {
+      {"fine_tune_type", "lora"},
+      {"model", adapter.provenance.base_name},
+      {"num_layers", -1},
+      {"lora_parameters",
+       {{"rank", rank}, {"scale", scale}, {"dropout", adapter.config.defaults.dropout}, {"keys", keys}}}};
   ensure_writable_folder(path);
   write_file_atomically(path / kConfig, config.dump(2) + "\n");
   write_file_atomically(path / kTensors, serialize_safetensors(file));

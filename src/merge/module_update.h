@@ -8,8 +8,8 @@
 
 namespace lora {
 
-/// What a plain low-rank adapter does to one module: dW [out, in] = scale B A, as PEFT stores it, whichever way
-/// round the base stores its weight. For an embedding `in` are its rows and `out` its features.
+/// What a plain low-rank adapter does to one module: dW [out, in] = scale B A, as PEFT stores it, whichever
+/// way round the base stores its weight. For an embedding `in` are its rows and `out` its features.
 struct ModuleUpdate {
   std::string module;
   MethodConfig config;
@@ -24,8 +24,8 @@ struct ModuleUpdate {
 /// The folder's modules in the order of their paths. The folder's tensors were checked when it was read.
 std::vector<ModuleUpdate> module_updates(const AdapterFolder& folder);
 
-/// `folder` with these modules instead of its own; rank, alpha and targets of its config describe them. Everything
-/// else stays.
+/// `folder` with these modules instead of its own; rank, alpha and targets of its config describe them.
+/// Everything else stays.
 AdapterFolder with_modules(AdapterFolder folder, const std::vector<ModuleUpdate>& updates);
 
 /// The folder's tensors that are no low-rank factors, by PEFT key without its prefix.

@@ -20,8 +20,10 @@ bool is_same(const fs::path& a, const fs::path& b) {
 bool is_taken(const Output& output) {
   std::error_code ignored;
   switch (output.kind) {
-    case OutputKind::file: return fs::exists(output.path, ignored);
-    case OutputKind::folder: return fs::exists(output.path, ignored) && !fs::is_empty(output.path, ignored);
+    case OutputKind::file:
+      return fs::exists(output.path, ignored);
+    case OutputKind::folder:
+      return fs::exists(output.path, ignored) && !fs::is_empty(output.path, ignored);
     case OutputKind::adapter:
       return fs::exists(output.path / kConfigFile, ignored) || fs::exists(output.path / kTensorFile, ignored);
   }

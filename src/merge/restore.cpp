@@ -38,15 +38,18 @@ void check_options(const RestoreConfig& config) {
   check_output({config.out, folder ? OutputKind::folder : OutputKind::file}, inputs, config.overwrite);
 }
 
-[[noreturn]] void fail_not_base(const RestoreConfig& config, const std::string& expected, const std::string& found) {
-  throw Error(ExitCode::mismatch,
-              cat("\"", config.model, "\" was merged from the base ", printable(expected.substr(0, 12)), ", \"",
-                  config.base.empty() ? config.undo : config.base, "\" gives ", printable(found.substr(0, 12))),
-              "give the base or the undo file of that merge");
+[[noreturn]] void fail_not_base(const RestoreConfig& config, const std::string& expected,
+                                const std::string& found) {
+  throw Error(
+      ExitCode::mismatch,
+      cat("\"", config.model, "\" was merged from the base ", printable(expected.substr(0, 12)), ", \"",
+          config.base.empty() ? config.undo : config.base, "\" gives ", printable(found.substr(0, 12))),
+      "give the base or the undo file of that merge");
 }
 
 std::string text_of(const Json& json, const char* key) {
-  return json.is_object() && json.value(key, Json()).is_string() ? json[key].get<std::string>() : std::string();
+  return json.is_object() && json.value(key, Json()).is_string() ? json[key].get<std::string>()
+                                                                 : std::string();
 }
 
 /// The fingerprint of the base, as the merged model records it. mismatch error if it is no merged model.
@@ -58,7 +61,8 @@ std::string base_of(const RestoreConfig& config, const Json& history) {
 
 Restoration copy_base(const RestoreConfig& config, const Json& history) {
   if (fs::is_directory(config.model))
-    throw Error(ExitCode::usage, "--base restores .pt files", "a folder's base is the folder itself; or give --undo");
+    throw Error(ExitCode::usage, "--base restores .pt files",
+                "a folder's base is the folder itself; or give --undo");
   const std::string expected = base_of(config, history), found = Program::load(config.base).fingerprint();
   if (expected != found) fail_not_base(config, expected, found);
   write_file_atomically(config.out, MappedFile(config.base).bytes());
@@ -84,7 +88,8 @@ Restoration undo_file(const RestoreConfig& config, const Json& history, const Un
 }
 
 /// A shard with the tensors before the merge. mismatch error unless it becomes the base's file byte by byte.
-std::unique_ptr<PendingFile> restored_shard(const RestoreConfig& config, const MappedSafetensors& shard, const Undo& undo) {
+std::unique_ptr<PendingFile> restored_shard(const RestoreConfig& config, const MappedSafetensors& shard,
+                                            const Undo& undo) {
   const std::string name = shard.path().filename().string();
   auto file = std::make_unique<PendingFile>(fs::path(config.out) / name, fs::file_size(shard.path()));
   const auto changed = undo.names();
@@ -110,7 +115,8 @@ Restoration undo_folder(const RestoreConfig& config, const Json& history, const 
   std::vector<std::unique_ptr<PendingFile>> shards;
   for (const auto& shard : folder.shards()) shards.push_back(restored_shard(config, *shard, undo));
   for (const fs::path& file : folder.other_files()) {
-    if (file.filename() != kHistoryFile) write_file_atomically(fs::path(config.out) / file.filename(), read_file(file));
+    if (file.filename() != kHistoryFile)
+      write_file_atomically(fs::path(config.out) / file.filename(), read_file(file));
   }
   for (const auto& shard : shards) shard->accept();
   return {static_cast<std::int64_t>(undo.names().size()), "every weight file has the base's bytes"};
@@ -120,7 +126,8 @@ Restoration restored(const RestoreConfig& config) {
   const Json history = read_history(config.model);
   if (!config.base.empty()) return copy_base(config, history);
   const Undo undo(config.undo);
-  return fs::is_directory(config.model) ? undo_folder(config, history, undo) : undo_file(config, history, undo);
+  return fs::is_directory(config.model) ? undo_folder(config, history, undo)
+                                        : undo_file(config, history, undo);
 }
 
 }  // namespace
@@ -129,7 +136,8 @@ int restore(const RestoreConfig& config) {
   check_options(config);
   const Restoration done = restored(config);
   if (config.json) {
-    const Json json = {{"model", config.model}, {"out", config.out}, {"tensors", done.tensors}, {"verified", done.proof}};
+    const Json json = {
+        {"model", config.model}, {"out", config.out}, {"tensors", done.tensors}, {"verified", done.proof}};
     std::cout << json.dump(2) << "\n";
   } else {
     std::cout << "restored " << printable(config.out) << " from " << printable(config.model)

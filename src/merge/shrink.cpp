@@ -26,7 +26,8 @@ void append(ModuleUpdate& update, const std::vector<Intruder>& intruders, double
 void refuse_other_methods(const std::vector<ModuleUpdate>& updates) {
   std::vector<std::string> others;
   for (const ModuleUpdate& update : updates) {
-    if (update.config.method != "lora") others.push_back(cat("  ", update.module, "  ", update.config.method));
+    if (update.config.method != "lora")
+      others.push_back(cat("  ", update.module, "  ", update.config.method));
   }
   if (others.empty()) return;
   throw Error(ExitCode::mismatch,

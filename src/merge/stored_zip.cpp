@@ -13,7 +13,8 @@ namespace {
 
 // PKWARE's APPNOTE 6.3: local headers with their data, then the central directory, then its end record.
 constexpr std::uint32_t kLocal = 0x04034b50, kCentral = 0x02014b50, kEnd = 0x06054b50;
-constexpr std::size_t kLocalBytes = 30, kCentralBytes = 46, kEndBytes = 22, kMostComment = 65535, kAlignment = 64;
+constexpr std::size_t kLocalBytes = 30, kCentralBytes = 46, kEndBytes = 22, kMostComment = 65535,
+                      kAlignment = 64;
 constexpr std::uint16_t kUtf8Flag = 1 << 11;
 constexpr std::uint16_t kPaddingField = 0x4246;  ///< torch's extra field "FB"
 
@@ -34,7 +35,8 @@ class ZipReader {
   std::map<std::string, std::string_view> read() {
     const std::size_t end = find_end();
     const auto count = at<std::uint16_t>(end + 10);
-    if (at<std::uint16_t>(end + 4) != 0 || at<std::uint16_t>(end + 8) != count) fail("it spans several disks");
+    if (at<std::uint16_t>(end + 4) != 0 || at<std::uint16_t>(end + 8) != count)
+      fail("it spans several disks");
     std::uint64_t position = at<std::uint32_t>(end + 16);
     std::map<std::string, std::string_view> entries;
     std::uint64_t total = 0;
@@ -73,7 +75,8 @@ class ZipReader {
   std::size_t find_end() const {
     for (std::size_t back = kEndBytes; back <= archive_.size() && back <= kEndBytes + kMostComment; ++back) {
       const std::size_t position = archive_.size() - back;
-      if (at<std::uint32_t>(position) == kEnd && at<std::uint16_t>(position + 20) == back - kEndBytes) return position;
+      if (at<std::uint32_t>(position) == kEnd && at<std::uint16_t>(position + 20) == back - kEndBytes)
+        return position;
     }
     fail("it has no directory");
   }
@@ -105,7 +108,7 @@ void put(std::string& bytes, Number value) {
 void put_common(std::string& bytes, std::string_view data) {
   put(bytes, std::uint16_t{20});
   put(bytes, kUtf8Flag);
-  put(bytes, std::uint16_t{0});  // stored
+  put(bytes, std::uint16_t{0});           // stored
   put(bytes, std::uint32_t{0x00210000});  // 1980-01-01: the same bytes every time
   put(bytes, checksum(data));
   put(bytes, static_cast<std::uint32_t>(data.size()));
@@ -143,7 +146,8 @@ std::string write_stored_zip(const std::map<std::string, std::string>& entries) 
     put(directory, local);
     directory += name;
   }
-  const auto start = static_cast<std::uint32_t>(bytes.size()), size = static_cast<std::uint32_t>(directory.size());
+  const auto start = static_cast<std::uint32_t>(bytes.size()),
+             size = static_cast<std::uint32_t>(directory.size());
   bytes += directory;
   put(bytes, kEnd);
   put(bytes, std::uint32_t{0});

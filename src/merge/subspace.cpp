@@ -15,7 +15,8 @@ double subspace_similarity(const at::Tensor& U, const at::Tensor& V, std::int64_
 
 at::Tensor similarity_grid(const at::Tensor& U, const at::Tensor& V) {
   const at::Tensor sums = at::mm(U.t(), V).to(at::kDouble).square().cumsum(0).cumsum(1);
-  const at::Tensor i = at::arange(1, U.size(1) + 1, at::kDouble), j = at::arange(1, V.size(1) + 1, at::kDouble);
+  const at::Tensor i = at::arange(1, U.size(1) + 1, at::kDouble),
+                   j = at::arange(1, V.size(1) + 1, at::kDouble);
   return sums / at::minimum(i.unsqueeze(1), j);
 }
 

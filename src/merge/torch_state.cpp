@@ -21,9 +21,9 @@ struct StorageKind {
   at::ScalarType type;
 };
 constexpr std::array kStorages = {
-    StorageKind{"FloatStorage", at::kFloat}, StorageKind{"HalfStorage", at::kHalf},
+    StorageKind{"FloatStorage", at::kFloat},       StorageKind{"HalfStorage", at::kHalf},
     StorageKind{"BFloat16Storage", at::kBFloat16}, StorageKind{"DoubleStorage", at::kDouble},
-    StorageKind{"LongStorage", at::kLong},   StorageKind{"IntStorage", at::kInt},
+    StorageKind{"LongStorage", at::kLong},         StorageKind{"IntStorage", at::kInt},
     StorageKind{"BoolStorage", at::kBool}};
 
 struct Value;
@@ -31,18 +31,28 @@ using Values = std::vector<Value>;
 
 /// What a pickle builds.
 struct Value {
-  enum class Kind { none, integer, text, sequence, dictionary, global, storage, tensor, mark } kind = Kind::none;
+  enum class Kind {
+    none,
+    integer,
+    text,
+    sequence,
+    dictionary,
+    global,
+    storage,
+    tensor,
+    mark
+  } kind = Kind::none;
   std::int64_t integer = 0;
-  std::string text;                ///< of text; "module name" of global; key of storage
-  std::shared_ptr<Values> items;   ///< of a sequence; keys and values of a dictionary in turn
+  std::string text;               ///< of text; "module name" of global; key of storage
+  std::shared_ptr<Values> items;  ///< of a sequence; keys and values of a dictionary in turn
   std::optional<StorageKind> storage;
   at::Tensor tensor;
 };
 
 class Unpickler {
  public:
-  Unpickler(std::string_view code, const std::map<std::string, std::string_view>& entries, const std::string& prefix,
-            const std::string& place)
+  Unpickler(std::string_view code, const std::map<std::string, std::string_view>& entries,
+            const std::string& prefix, const std::string& place)
       : code_(code), entries_(entries), prefix_(prefix), place_(place) {}
 
   Value run() {
@@ -59,8 +69,9 @@ class Unpickler {
   using Kind = Value::Kind;
 
   [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ExitCode::file, cat(place_, ": its pickle is refused at byte ", position_, ": ", what),
-                "only dictionaries of tensors are read: save them with torch.save(lora_state_dict(model), path)");
+    throw Error(
+        ExitCode::file, cat(place_, ": its pickle is refused at byte ", position_, ": ", what),
+        "only dictionaries of tensors are read: save them with torch.save(lora_state_dict(model), path)");
   }
 
   std::string_view take(std::uint64_t size) {
@@ -125,37 +136,72 @@ class Unpickler {
 
   void step(unsigned char opcode) {
     switch (opcode) {
-      case 0x80: take(1); return;                                          // PROTO
-      case '}': return push_items(Kind::dictionary, {});                   // EMPTY_DICT
-      case ']': case ')': return push_items(Kind::sequence, {});           // EMPTY_LIST, EMPTY_TUPLE
-      case '(': return push({Kind::mark, 0, {}, {}, {}, {}});              // MARK
-      case 't': case 'l': return push_items(Kind::sequence, since_mark()); // TUPLE, LIST
-      case 0x85: return tuple(1);
-      case 0x86: return tuple(2);
-      case 0x87: return tuple(3);
-      case 'X': return push_text(std::string(take(number<std::uint32_t>())));  // BINUNICODE
-      case 0x8c: return push_text(std::string(take(number<std::uint8_t>())));  // SHORT_BINUNICODE
-      case 'J': return push_integer(number<std::int32_t>());                   // BININT
-      case 'K': return push_integer(number<std::uint8_t>());
-      case 'M': return push_integer(number<std::uint16_t>());
-      case 0x8a: return long_integer();
-      case 'G': take(8); return push({});                                  // BINFLOAT: no number that is needed
-      case 'N': return push({});                                           // NONE
-      case 0x88: return push_integer(1);
-      case 0x89: return push_integer(0);
-      case 'q': return remember(number<std::uint8_t>());                   // BINPUT
-      case 'r': return remember(number<std::uint32_t>());
-      case 'h': return recall(number<std::uint8_t>());                     // BINGET
-      case 'j': return recall(number<std::uint32_t>());
-      case 'c': return global();
-      case 'Q': return persistent();
-      case 'R': return reduce();
-      case 'b': return build();
-      case 's': return set_items(2);
-      case 'u': return put_items(since_mark());
-      case 'a': return append({pop()});
-      case 'e': return append(since_mark());
-      default: fail(cat("operation ", static_cast<int>(opcode), " is not needed for tensors"));
+      case 0x80:
+        take(1);
+        return;  // PROTO
+      case '}':
+        return push_items(Kind::dictionary, {});  // EMPTY_DICT
+      case ']':
+      case ')':
+        return push_items(Kind::sequence, {});  // EMPTY_LIST, EMPTY_TUPLE
+      case '(':
+        return push({Kind::mark, 0, {}, {}, {}, {}});  // MARK
+      case 't':
+      case 'l':
+        return push_items(Kind::sequence, since_mark());  // TUPLE, LIST
+      case 0x85:
+        return tuple(1);
+      case 0x86:
+        return tuple(2);
+      case 0x87:
+        return tuple(3);
+      case 'X':
+        return push_text(std::string(take(number<std::uint32_t>())));  // BINUNICODE
+      case 0x8c:
+        return push_text(std::string(take(number<std::uint8_t>())));  // SHORT_BINUNICODE
+      case 'J':
+        return push_integer(number<std::int32_t>());  // BININT
+      case 'K':
+        return push_integer(number<std::uint8_t>());
+      case 'M':
+        return push_integer(number<std::uint16_t>());
+      case 0x8a:
+        return long_integer();
+      case 'G':
+        take(8);
+        return push({});  // BINFLOAT: no number that is needed
+      case 'N':
+        return push({});  // NONE
+      case 0x88:
+        return push_integer(1);
+      case 0x89:
+        return push_integer(0);
+      case 'q':
+        return remember(number<std::uint8_t>());  // BINPUT
+      case 'r':
+        return remember(number<std::uint32_t>());
+      case 'h':
+        return recall(number<std::uint8_t>());  // BINGET
+      case 'j':
+        return recall(number<std::uint32_t>());
+      case 'c':
+        return global();
+      case 'Q':
+        return persistent();
+      case 'R':
+        return reduce();
+      case 'b':
+        return build();
+      case 's':
+        return set_items(2);
+      case 'u':
+        return put_items(since_mark());
+      case 'a':
+        return append({pop()});
+      case 'e':
+        return append(since_mark());
+      default:
+        fail(cat("operation ", static_cast<int>(opcode), " is not needed for tensors"));
     }
   }
 
@@ -176,7 +222,8 @@ class Unpickler {
       if (both != cat("torch ", kind.name)) continue;
       return push({Kind::global, 0, both, {}, kind, {}});
     }
-    for (const char* known : {"torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter", "collections OrderedDict"}) {
+    for (const char* known :
+         {"torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter", "collections OrderedDict"}) {
       if (both == known) return push({Kind::global, 0, both, {}, {}, {}});
     }
     fail(cat("it asks for \"", printable(module), ".", printable(name), "\""));
@@ -187,19 +234,22 @@ class Unpickler {
     const Value id = pop();
     if (id.kind != Kind::sequence || id.items->size() != 5) fail("a storage has another form");
     const Values& parts = *id.items;
-    if (parts[0].text != "storage" || !parts[1].storage || parts[2].kind != Kind::text) fail("a storage has another form");
+    if (parts[0].text != "storage" || !parts[1].storage || parts[2].kind != Kind::text)
+      fail("a storage has another form");
     push({Kind::storage, 0, parts[2].text, {}, parts[1].storage, {}});
   }
 
   void reduce() {
     const Value arguments = pop(), function = pop();
-    if (function.kind != Kind::global || arguments.kind != Kind::sequence) fail("it calls what is no known function");
+    if (function.kind != Kind::global || arguments.kind != Kind::sequence)
+      fail("it calls what is no known function");
     if (function.text == "collections OrderedDict") {
       if (!arguments.items->empty()) fail("a dictionary has another form");
       return push_items(Kind::dictionary, {});
     }
     if (function.text == "torch._utils _rebuild_parameter") {
-      if (arguments.items->empty() || arguments.items->front().kind != Kind::tensor) fail("a parameter has another form");
+      if (arguments.items->empty() || arguments.items->front().kind != Kind::tensor)
+        fail("a parameter has another form");
       return push(arguments.items->front());
     }
     if (function.text != "torch._utils _rebuild_tensor_v2") fail("it calls what is no known function");
@@ -236,20 +286,26 @@ class Unpickler {
       fail("a tensor leaves its storage");
     // Copied whole, because the archive's bytes are only borrowed, and then cut.
     const at::Tensor storage = at::empty({stored}, at::dtype(type));
-    if (stored > 0) std::memcpy(storage.data_ptr(), entry->second.data(), static_cast<std::size_t>(stored * width));
-    push({Kind::tensor, 0, {}, {}, {}, storage.as_strided(shape, stride, arguments[1].integer).contiguous().clone()});
+    if (stored > 0)
+      std::memcpy(storage.data_ptr(), entry->second.data(), static_cast<std::size_t>(stored * width));
+    push({Kind::tensor,
+          0,
+          {},
+          {},
+          {},
+          storage.as_strided(shape, stride, arguments[1].integer).contiguous().clone()});
   }
 
   /// The last element lies within the storage, and there are no more elements than it has.
-  static bool fits(const std::vector<std::int64_t>& shape, const std::vector<std::int64_t>& stride, std::int64_t offset,
-                   std::int64_t stored) {
+  static bool fits(const std::vector<std::int64_t>& shape, const std::vector<std::int64_t>& stride,
+                   std::int64_t offset, std::int64_t stored) {
     if (offset < 0 || offset > stored) return false;
     std::int64_t last = offset, count = 1;
     for (std::size_t i = 0; i < shape.size(); ++i) {
       if (shape[i] == 0) return true;
       std::int64_t reach = 0;
-      if (__builtin_mul_overflow(shape[i] - 1, stride[i], &reach) || __builtin_add_overflow(last, reach, &last) ||
-          __builtin_mul_overflow(count, shape[i], &count))
+      if (__builtin_mul_overflow(shape[i] - 1, stride[i], &reach) ||
+          __builtin_add_overflow(last, reach, &last) || __builtin_mul_overflow(count, shape[i], &count))
         return false;
     }
     return last < stored && count <= stored;
@@ -262,13 +318,16 @@ class Unpickler {
   }
   void put_items(Values values) {
     Value& target = top();
-    if (target.kind != Kind::dictionary || values.size() % 2 != 0) fail("items are set in something else than a dictionary");
-    target.items->insert(target.items->end(), std::make_move_iterator(values.begin()), std::make_move_iterator(values.end()));
+    if (target.kind != Kind::dictionary || values.size() % 2 != 0)
+      fail("items are set in something else than a dictionary");
+    target.items->insert(target.items->end(), std::make_move_iterator(values.begin()),
+                         std::make_move_iterator(values.end()));
   }
   void append(Values values) {
     Value& target = top();
     if (target.kind != Kind::sequence) fail("items are appended to something else than a list");
-    target.items->insert(target.items->end(), std::make_move_iterator(values.begin()), std::make_move_iterator(values.end()));
+    target.items->insert(target.items->end(), std::make_move_iterator(values.begin()),
+                         std::make_move_iterator(values.end()));
   }
 
   std::string_view code_;
@@ -281,12 +340,14 @@ class Unpickler {
 };
 
 /// Tensors of a dictionary and of the dictionaries in it. A dictionary may hold itself: the depth is limited.
-void collect(const Value& value, const std::string& prefix, std::size_t depth, TensorMap& tensors, const std::string& place) {
+void collect(const Value& value, const std::string& prefix, std::size_t depth, TensorMap& tensors,
+             const std::string& place) {
   if (depth > kMostDepth) throw Error(ExitCode::file, cat(place, ": dictionaries are nested too deep"));
   for (std::size_t i = 0; i + 1 < value.items->size(); i += 2) {
     const Value &key = (*value.items)[i], &item = (*value.items)[i + 1];
     if (key.kind != Value::Kind::text) continue;
-    if (item.kind == Value::Kind::dictionary) collect(item, cat(prefix, key.text, "."), depth + 1, tensors, place);
+    if (item.kind == Value::Kind::dictionary)
+      collect(item, cat(prefix, key.text, "."), depth + 1, tensors, place);
     if (item.kind == Value::Kind::tensor) tensors[prefix + key.text] = item.tensor;
     if (tensors.size() > kMostValues) throw Error(ExitCode::file, cat(place, ": it holds too many tensors"));
   }
@@ -320,7 +381,8 @@ void put_tensor(std::string& code, const at::Tensor& tensor, const std::string& 
   for (const StorageKind& kind : kStorages) {
     if (kind.type == tensor.scalar_type()) storage = kind.name;
   }
-  if (!storage) throw Error(ExitCode::internal, cat("no storage class for ", at::toString(tensor.scalar_type())));
+  if (!storage)
+    throw Error(ExitCode::internal, cat("no storage class for ", at::toString(tensor.scalar_type())));
   code += "ctorch._utils\n_rebuild_tensor_v2\n((";
   put_text(code, "storage");
   code += cat("ctorch\n", storage, "\n");
@@ -331,7 +393,9 @@ void put_tensor(std::string& code, const at::Tensor& tensor, const std::string& 
   put_integer(code, 0);
   put_integers(code, tensor.sizes());
   put_integers(code, tensor.strides());
-  code += "\x89" "ccollections\nOrderedDict\n)RtR";
+  code +=
+      "\x89"
+      "ccollections\nOrderedDict\n)RtR";
 }
 
 }  // namespace
@@ -343,7 +407,8 @@ TensorMap read_torch_state(std::string_view archive, const std::string& place) {
     if (!name.ends_with(kData)) continue;
     const std::string prefix = name.substr(0, name.size() - kData.size());
     if (entries.count(prefix + "constants.pkl"))
-      throw Error(ExitCode::file, cat(place, " is a TorchScript model, not an adapter"), "give the file of lora_state_dict");
+      throw Error(ExitCode::file, cat(place, " is a TorchScript model, not an adapter"),
+                  "give the file of lora_state_dict");
     const Value state = Unpickler(bytes, entries, prefix, place).run();
     if (state.kind != Value::Kind::dictionary) break;
     TensorMap tensors;
@@ -363,7 +428,8 @@ std::string write_torch_state(const TensorMap& tensors) {
     const std::string key = std::to_string(number++);
     put_text(code, name);
     put_tensor(code, plain, key);
-    entries["archive/data/" + key] = std::string(static_cast<const char*>(plain.const_data_ptr()), plain.nbytes());
+    entries["archive/data/" + key] =
+        std::string(static_cast<const char*>(plain.const_data_ptr()), plain.nbytes());
   }
   entries["archive/data.pkl"] = code + "u.";
   entries["archive/byteorder"] = "little";

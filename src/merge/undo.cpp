@@ -37,7 +37,9 @@ Undo::Undo(const std::filesystem::path& path) : place_(path.string()) {
   }
   const JsonOrigin origin{cat(place_, " (", kUndoKey, ")"), ExitCode::file};
   const Json json = parse_json(stated->second, origin);
-  const auto damaged = [&] { return Error(ExitCode::file, cat(place_, ": its tensors are not those that it lists")); };
+  const auto damaged = [&] {
+    return Error(ExitCode::file, cat(place_, ": its tensors are not those that it lists"));
+  };
   if (!json.is_object() || !json.contains("sha256") || !json["sha256"].is_object() || !json.contains("facts"))
     throw damaged();
   facts = json["facts"];
@@ -75,11 +77,13 @@ std::vector<std::string> Undo::names() const {
 at::Tensor Undo::before(const std::string& name, const at::Tensor& after) const {
   const Entry& entry = entries_.at(name);
   const at::Tensor merged = after.detach().cpu().contiguous();
-  const std::string bytes = decode_difference(bytes_of(entry.difference), bytes_of(merged), merged.element_size(),
-                                              cat(place_, ", tensor \"", printable(name), "\""));
+  const std::string bytes =
+      decode_difference(bytes_of(entry.difference), bytes_of(merged), merged.element_size(),
+                        cat(place_, ", tensor \"", printable(name), "\""));
   if (sha256(bytes) != entry.sha256) {
     throw Error(ExitCode::mismatch,
-                cat("\"", printable(name), "\" is not what the merge made: taking it back does not give the base's bytes"),
+                cat("\"", printable(name),
+                    "\" is not what the merge made: taking it back does not give the base's bytes"),
                 "give the merged model that was written together with the undo file");
   }
   const at::Tensor old = at::empty_like(merged);

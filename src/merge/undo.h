@@ -13,8 +13,8 @@ namespace lora {
 /// The bytes of a contiguous CPU tensor.
 std::string_view bytes_of(const at::Tensor& tensor);
 
-/// What takes a merge back bit by bit: for each changed tensor its difference from the merged one (byte_planes.h) and
-/// the hash of its bytes before. A safetensors file.
+/// What takes a merge back bit by bit: for each changed tensor its difference from the merged one
+/// (byte_planes.h) and the hash of its bytes before. A safetensors file.
 class Undo {
  public:
   Undo() = default;

@@ -13,9 +13,12 @@ namespace {
 
 const char* to_string(CheckState state) {
   switch (state) {
-    case CheckState::passed: return "ok";
-    case CheckState::failed: return "FAILED";
-    case CheckState::skipped: return "not checked";
+    case CheckState::passed:
+      return "ok";
+    case CheckState::failed:
+      return "FAILED";
+    case CheckState::skipped:
+      return "not checked";
   }
   return "";
 }
@@ -68,11 +71,13 @@ int verify(const VerifyConfig& config) {
   std::unique_ptr<Program> base;
   if (!config.model.empty()) base = std::make_unique<Program>(Program::load(config.model));
   std::vector<Verdict> verdicts;
-  for (const std::string& adapter : config.adapters) verdicts.push_back({adapter, check_adapter(adapter, base.get())});
+  for (const std::string& adapter : config.adapters)
+    verdicts.push_back({adapter, check_adapter(adapter, base.get())});
   if (config.json) {
     std::cout << verdicts_json(verdicts).dump(2) << "\n";
   } else {
-    for (const Verdict& verdict : verdicts) std::cout << verdict_text(verdict) << (verdicts.size() > 1 ? "\n" : "");
+    for (const Verdict& verdict : verdicts)
+      std::cout << verdict_text(verdict) << (verdicts.size() > 1 ? "\n" : "");
   }
   std::cout << std::flush;
   return static_cast<int>(first_failure(verdicts));

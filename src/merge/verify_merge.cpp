@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "adapter/merge.h"
+#include "adapter/weights_in_place.h"
 #include "lora/base/random.h"
 
 namespace lora {
@@ -43,7 +44,7 @@ at::Tensor real_logits(const Executable& executable, const ModelInputs& inputs, 
 
 ProbedLogits probe_live(Program& program, const AdapterMix& mix) {
   const at::NoGradGuard no_grad;
-  for (const auto& [path, value] : whole_weights(mix)) program.set_weight(path, value);
+  const WeightsInPlace whole(program, whole_weights(mix));
   ProbedLogits probed;
   probed.inputs = probe_inputs(program.info());
   probed.rows = probed.inputs.input_ids.size(0);

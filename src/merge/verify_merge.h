@@ -14,8 +14,8 @@ struct ProbedLogits {
   std::int64_t rows = 0, tokens = 0;
 };
 
-/// Logits of the program with the adapters unmerged: hooks, and whole weights put into `program`. The batch
-/// has rows of different lengths, padded on the right.
+/// Logits of the program with the adapters unmerged: hooks, and whole weights in place for as long as it
+/// takes. The batch has rows of different lengths, padded on the right.
 ProbedLogits probe_live(Program& program, const AdapterMix& mix);
 
 /// How far a model is from what was probed.

@@ -19,16 +19,16 @@ void run_hook(torch::jit::Stack& stack) {
   const auto index = static_cast<std::size_t>(torch::jit::pop(stack).toInt());
   const auto holder = torch::jit::pop(stack).toCapsule();
   const auto& table = static_cast<const HookTable&>(*holder);
-  torch::jit::push(stack, table.hooks.at(index)(
-                               {output, input, weight, bias.isNone() ? at::Tensor() : bias.toTensor()}));
+  torch::jit::push(
+      stack, table.hooks.at(index)({output, input, weight, bias.isNone() ? at::Tensor() : bias.toTensor()}));
 }
 
 c10::Symbol hook_symbol() {
   static const c10::Symbol symbol = [] {
-    torch::jit::registerOperator(torch::jit::Operator(
-        "lora::hook(Any table, int index, Tensor output, Tensor input, Tensor weight, "
-        "Tensor? bias) -> Tensor",
-        torch::jit::Operation(run_hook), c10::AliasAnalysisKind::FROM_SCHEMA));
+    torch::jit::registerOperator(
+        torch::jit::Operator("lora::hook(Any table, int index, Tensor output, Tensor input, Tensor weight, "
+                             "Tensor? bias) -> Tensor",
+                             torch::jit::Operation(run_hook), c10::AliasAnalysisKind::FROM_SCHEMA));
     return c10::Symbol::fromQualString("lora::hook");
   }();
   return symbol;
@@ -52,7 +52,8 @@ void insert_hook(const SiteUse& use, Value* weight, std::int64_t index, Value* t
   torch::jit::WithInsertPoint guard(use.node->next());
   Value* output = use.node->output();
   Value* bias = use.bias ? use.bias : graph.insertConstant(c10::IValue());
-  Node* hook = graph.create(hook_symbol(), {table, graph.insertConstant(index), output, use.input, weight, bias});
+  Node* hook =
+      graph.create(hook_symbol(), {table, graph.insertConstant(index), output, use.input, weight, bias});
   hook->output()->setType(c10::TensorType::get());
   graph.insertNode(hook);
   output->replaceAllUsesAfterNodeWith(hook, hook->output());

@@ -33,7 +33,8 @@ void save_model(const std::filesystem::path& source, PendingFile& out,
   Archive archive = load_archive(source);
   for (const auto& [path, value] : weights) assign(archive.module, path, value);
   archive.extra[kProvenanceName] = provenance_json;
-  // LibTorch's writer aborts the process when its output fails: it is told that all went well, and then we throw.
+  // LibTorch's writer aborts the process when its output fails: it is told that all went well, and then we
+  // throw.
   std::exception_ptr failure;
   const auto write = [&](const void* data, std::size_t size) {
     try {

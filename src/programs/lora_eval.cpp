@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
        "table.json"},
       lora::compare);
   const auto generate = lora::command<lora::GenerateConfig>(
-      "generate", "Continues texts or answers chats, with several adapters side by side on one resident base.",
+      "generate",
+      "Continues texts or answers chats, with several adapters side by side on one resident base.",
       {"lora-eval generate --model model.pt --adapter mine=runs/first/adapter --prompt \"Once upon a time\"",
        "lora-eval generate --model model.pt --adapter a=A --adapter b=B --data prompts.jsonl --json"},
       lora::generate);

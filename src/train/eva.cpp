@@ -23,7 +23,8 @@ bool takes_part(const AdaptedTarget& adapted) { return adapted.tensors.count(kA)
 /// Principal components of what the sites see. Sites that see one tensor (query, key, value) share theirs.
 class InputComponents {
  public:
-  InputComponents(const Program& program, const std::map<const Site*, std::int64_t>& wanted, std::uint64_t seed)
+  InputComponents(const Program& program, const std::map<const Site*, std::int64_t>& wanted,
+                  std::uint64_t seed)
       : wanted_(wanted), seed_(seed) {
     std::vector<HookedSite> hooks;
     for (const auto& [site, count] : wanted)
@@ -34,7 +35,8 @@ class InputComponents {
   void add(const Batch& batch) {
     const at::NoGradGuard no_grad;
     seen_now_.clear();
-    real_ = batch.inputs.attention_mask.defined() ? batch.inputs.attention_mask.flatten().to(at::kBool) : at::Tensor();
+    real_ = batch.inputs.attention_mask.defined() ? batch.inputs.attention_mask.flatten().to(at::kBool)
+                                                  : at::Tensor();
     executable_->logits(batch.inputs);
     for (auto& [input, leader] : seen_now_) pca_.at(leader).add(rows_of(input));
   }
@@ -75,7 +77,8 @@ class InputComponents {
   at::Tensor real_;
 };
 
-/// How many components each target gets: the `budget` largest shares of explained variance of all, ties to the first.
+/// How many components each target gets: the `budget` largest shares of explained variance of all, ties to
+/// the first.
 std::vector<std::int64_t> distribute(const std::vector<at::Tensor>& ratios, std::int64_t budget) {
   struct Share {
     double ratio;
@@ -85,7 +88,8 @@ std::vector<std::int64_t> distribute(const std::vector<at::Tensor>& ratios, std:
   for (std::size_t i = 0; i < ratios.size(); ++i) {
     for (std::int64_t k = 0; k < ratios[i].size(0); ++k) shares.push_back({ratios[i][k].item<double>(), i});
   }
-  std::stable_sort(shares.begin(), shares.end(), [](const Share& a, const Share& b) { return a.ratio > b.ratio; });
+  std::stable_sort(shares.begin(), shares.end(),
+                   [](const Share& a, const Share& b) { return a.ratio > b.ratio; });
   std::vector<std::int64_t> counts(ratios.size());
   const std::size_t chosen = std::min(shares.size(), static_cast<std::size_t>(budget));
   for (std::size_t i = 0; i < chosen; ++i) ++counts[shares[i].target];
@@ -112,11 +116,13 @@ void initialise_eva(const Session& session, const Sampler& sampler, Adapter& ada
   for (const AdaptedTarget& adapted : adapter.targets) {
     if (!takes_part(adapted)) continue;
     const auto most = std::min(adapted.target.in(), adapted.target.out());
-    const auto count = std::min<std::int64_t>(most, std::llround(static_cast<double>(adapted.config.rank) * config.eva_rho));
+    const auto count =
+        std::min<std::int64_t>(most, std::llround(static_cast<double>(adapted.config.rank) * config.eva_rho));
     wanted[adapted.target.site] = std::max(wanted[adapted.target.site], count);
     budget += adapted.config.rank;
   }
-  if (wanted.empty()) throw Error(ExitCode::usage, "--init eva needs a linear target", "embeddings have no input features");
+  if (wanted.empty())
+    throw Error(ExitCode::usage, "--init eva needs a linear target", "embeddings have no input features");
   InputComponents inputs(session.model.program, wanted, static_cast<std::uint64_t>(config.seed));
   const std::int64_t updates = std::min(config.eva_batches, sampler.updates_per_epoch());
   for (std::int64_t number = 0; number < updates; ++number) {
@@ -130,15 +136,17 @@ void initialise_eva(const Session& session, const Sampler& sampler, Adapter& ada
     const IncrementalPca& pca = inputs.of(adapted.target.site);
     const std::int64_t count = std::min(wanted.at(adapted.target.site), pca.components().size(0));
     if (count < adapted.config.rank) {
-      throw Error(ExitCode::data, cat("--init eva saw ", pca.rows_seen(), " tokens at ", adapted.target.name(),
-                                      ", too few for rank ", adapted.config.rank),
+      throw Error(ExitCode::data,
+                  cat("--init eva saw ", pca.rows_seen(), " tokens at ", adapted.target.name(),
+                      ", too few for rank ", adapted.config.rank),
                   "raise --eva-batches, or give more rows");
     }
     targets.push_back(&adapted);
     ratios.push_back(pca.explained_ratio().narrow(0, 0, count));
   }
   const bool redistributes = config.eva_rho > 1;
-  const std::vector<std::int64_t> counts = redistributes ? distribute(ratios, budget) : std::vector<std::int64_t>();
+  const std::vector<std::int64_t> counts =
+      redistributes ? distribute(ratios, budget) : std::vector<std::int64_t>();
   std::int64_t left_out = 0;
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const std::int64_t rank = redistributes ? counts[i] : targets[i]->config.rank;
@@ -151,7 +159,8 @@ void initialise_eva(const Session& session, const Sampler& sampler, Adapter& ada
   }
   std::erase_if(adapter.targets, [](const AdaptedTarget& adapted) { return adapted.tensors.empty(); });
   log_info("train", "EVA: A from the inputs of ", updates, " updates",
-           redistributes ? cat("; ", budget, " ranks shared out, ", left_out, " targets get none") : std::string());
+           redistributes ? cat("; ", budget, " ranks shared out, ", left_out, " targets get none")
+                         : std::string());
 }
 
 }  // namespace lora

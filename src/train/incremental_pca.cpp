@@ -27,18 +27,21 @@ void IncrementalPca::add(const at::Tensor& rows) {
   at::Tensor centred = rows - batch_mean.to(at::kFloat);
   square_sum_ += centred.square().sum(at::kDouble).item<double>();
   if (count_ > 0) {
-    const double weight = static_cast<double>(count_) * static_cast<double>(n) / static_cast<double>(count_ + n);
+    const double weight =
+        static_cast<double>(count_) * static_cast<double>(n) / static_cast<double>(count_ + n);
     const at::Tensor shift = mean_ - batch_mean;
     square_sum_ += weight * shift.square().sum().item<double>();
     centred = at::cat({singular_values_.unsqueeze(1) * components_, centred,
                        (shift * std::sqrt(weight)).to(at::kFloat).unsqueeze(0)});
-    mean_ = (mean_ * static_cast<double>(count_) + batch_mean * static_cast<double>(n)) / static_cast<double>(count_ + n);
+    mean_ = (mean_ * static_cast<double>(count_) + batch_mean * static_cast<double>(n)) /
+            static_cast<double>(count_ + n);
   } else {
     mean_ = batch_mean;
   }
   count_ += n;
   const std::int64_t k = std::min({wanted_, centred.size(0), centred.size(1)});
-  const Svd svd = randomised_svd(centred, k, generator_, {.oversampling = k + 8, .power_iterations = kPowerIterations});
+  const Svd svd =
+      randomised_svd(centred, k, generator_, {.oversampling = k + 8, .power_iterations = kPowerIterations});
   components_ = svd.V.t().contiguous();
   singular_values_ = svd.S;
 }

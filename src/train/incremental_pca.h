@@ -7,9 +7,10 @@
 
 namespace lora {
 
-/// Principal components of rows that come in batches, without keeping them: each batch is joined to the components so
-/// far, weighted by their singular values, and to a row that corrects the mean. Ross et al. 2008, "Incremental learning
-/// for robust visual tracking", as scikit-learn's IncrementalPCA; the SVDs are randomised ones.
+/// Principal components of rows that come in batches, without keeping them: each batch is joined to the
+/// components so far, weighted by their singular values, and to a row that corrects the mean. Ross et al.
+/// 2008, "Incremental learning for robust visual tracking", as scikit-learn's IncrementalPCA; the SVDs are
+/// randomised ones.
 class IncrementalPca {
  public:
   IncrementalPca(std::int64_t components, std::uint64_t seed);

@@ -57,7 +57,8 @@ AdamW::AdamW(const std::vector<TrainedTensor>& parameters, AdamWOptions options)
     view.set_requires_grad(true);
     view.mutable_grad() = gradients_.narrow(0, offset, count).view(sizes).detach();
     *parameter = view;
-    const bool joins = !groups_.empty() && groups_.back().rate == rate && groups_.back().weight_decay == weight_decay;
+    const bool joins =
+        !groups_.empty() && groups_.back().rate == rate && groups_.back().weight_decay == weight_decay;
     if (!joins) groups_.push_back({offset, 0, rate, weight_decay});
     groups_.back().length += padded(count);
     offset += padded(count);

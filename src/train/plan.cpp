@@ -15,11 +15,13 @@ namespace {
 std::string percent(double share, int digits) { return fixed(share * 100, digits) + " %"; }
 
 Schedule make_schedule(const TrainConfig& config, std::int64_t hidden_size, std::int64_t total_updates) {
-  const double peak = config.learning_rate.value_or(default_learning_rate(hidden_size, config.method == "full"));
+  const double peak =
+      config.learning_rate.value_or(default_learning_rate(hidden_size, config.method == "full"));
   return {config.schedule, peak, warmup_updates(config.warmup, total_updates), total_updates};
 }
 
-/// What the adapter holds beside low-rank updates; biases as one number, since a model has one in every layer.
+/// What the adapter holds beside low-rank updates; biases as one number, since a model has one in every
+/// layer.
 std::vector<std::string> whole_tensors(const Adapter& adapter) {
   std::vector<std::string> names;
   int biases = 0;
@@ -51,7 +53,8 @@ void describe_method(Plan& plan, const Session& session, const Trainee& trainee)
 
 void describe_data(Plan& plan, const Session& session, const Sampler& sampler) {
   plan.data_summary = cat(session.config.data.path, ": ", session.rows.report.summary());
-  if (session.valid_data) plan.valid_summary = cat(session.config.valid, ": ", session.valid.report.summary());
+  if (session.valid_data)
+    plan.valid_summary = cat(session.config.valid, ": ", session.valid.report.summary());
   plan.rows = session.rows.report.rows;
   plan.tokens = session.rows.report.tokens;
   plan.labelled = session.rows.report.labelled;
@@ -67,7 +70,8 @@ std::uint64_t moment_bytes(Trainee& trainee) { return 2 * trainee.optimizer().fl
 double estimate_seconds(const Plan& plan) {
   const double positions = static_cast<double>(plan.tokens) / std::max(1e-9, 1 - plan.padding_share);
   const double epochs = static_cast<double>(plan.total_updates) / static_cast<double>(plan.updates_per_epoch);
-  return plan.largest.seconds / static_cast<double>(plan.largest.rows * plan.largest.time) * positions * epochs;
+  return plan.largest.seconds / static_cast<double>(plan.largest.rows * plan.largest.time) * positions *
+         epochs;
 }
 
 std::string targets_text(const Plan& plan) {
@@ -99,7 +103,8 @@ std::vector<TargetGroup> group_targets(const std::vector<Target>& targets) {
   std::vector<std::set<int>> layers;
   for (const Target& target : targets) {
     const std::string name = module_pattern(target.name());
-    const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.name == name; });
+    const auto found =
+        std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.name == name; });
     const auto index = static_cast<std::size_t>(found - groups.begin());
     if (found == groups.end()) {
       groups.push_back({name, 0, {}});
@@ -128,25 +133,27 @@ Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler,
   plan.largest = exact ? measure_pass(session, trainee, rows, true) : estimate_pass(session, trainee, rows);
   // After the pass the gradients are resident too; the moments come with the first update.
   const std::uint64_t resident = resident_bytes(), available = available_bytes();
-  plan.peak_bytes = std::max(peak_resident_bytes(), resident + moment_bytes(trainee) + plan.largest.peak_bytes);
+  plan.peak_bytes =
+      std::max(peak_resident_bytes(), resident + moment_bytes(trainee) + plan.largest.peak_bytes);
   plan.available_bytes = available ? resident + available : 0;
   if (exact) plan.seconds = estimate_seconds(plan);
   return plan;
 }
 
 std::string plan_text(const Plan& plan) {
-  const double share = static_cast<double>(plan.trainable_parameters) / static_cast<double>(plan.total_parameters);
-  std::string text =
-      cat("model     ", plan.model, "  ", human_count(static_cast<std::uint64_t>(plan.total_parameters)),
-          " parameters\n", "method    ", plan.method, ": ",
-          human_count(static_cast<std::uint64_t>(plan.trainable_parameters)), " trainable (",
-          percent(share, share < 0.01 ? 3 : 1), ")\n", targets_text(plan), "data      ", plan.data_summary, "\n");
+  const double share =
+      static_cast<double>(plan.trainable_parameters) / static_cast<double>(plan.total_parameters);
+  std::string text = cat(
+      "model     ", plan.model, "  ", human_count(static_cast<std::uint64_t>(plan.total_parameters)),
+      " parameters\n", "method    ", plan.method, ": ",
+      human_count(static_cast<std::uint64_t>(plan.trainable_parameters)), " trainable (",
+      percent(share, share < 0.01 ? 3 : 1), ")\n", targets_text(plan), "data      ", plan.data_summary, "\n");
   if (!plan.valid_summary.empty()) text += cat("valid     ", plan.valid_summary, "\n");
   if (plan.overlap > 0) text += cat("overlap   ", plan.overlap, " validation rows also occur in training\n");
   text += cat("updates   ", plan.total_updates, " of ", plan.batch_size, " rows, ", plan.updates_per_epoch,
-              " per epoch, padding ", percent(plan.padding_share, 1), "\n", "rate      ", plan.schedule.peak, " ",
-              plan.schedule.kind, ", warm-up ", plan.schedule.warmup_steps, " updates\n", "memory    about ",
-              human_bytes(plan.peak_bytes), " at peak");
+              " per epoch, padding ", percent(plan.padding_share, 1), "\n", "rate      ", plan.schedule.peak,
+              " ", plan.schedule.kind, ", warm-up ", plan.schedule.warmup_steps, " updates\n",
+              "memory    about ", human_bytes(plan.peak_bytes), " at peak");
   if (plan.available_bytes) text += cat(" (", human_bytes(plan.available_bytes), " available)");
   text += cat("; largest micro-batch ", plan.largest.rows, " x ", plan.largest.time, " tokens\n");
   if (plan.seconds > 0) {

@@ -44,8 +44,9 @@ double accumulate(const Executable& executable, const Batch& batch, bool classif
 }
 
 Batch micro_batch(const Session& session, const std::vector<std::size_t>& rows) {
-  return to_device(make_batch(pick(session.rows.rows, rows), session.model.pad_id(), session.classification()),
-                   session.model.program.device());
+  return to_device(
+      make_batch(pick(session.rows.rows, rows), session.model.pad_id(), session.classification()),
+      session.model.program.device());
 }
 
 StepResult run_step(const Session& session, Trainee& trainee, const Update& update, double learning_rate) {

@@ -29,13 +29,15 @@ PatternEntry parse_entry(const std::string& text, const std::string& option, boo
     const bool valid = error == std::errc() && stop == end && entry.value > 0 && std::isfinite(entry.value);
     if (valid && (!whole || entry.value == std::floor(entry.value))) return entry;
   }
-  throw Error(ExitCode::usage, cat(option, " \"", printable(text), "\" is not NAME=", whole ? "RANK" : "ALPHA"),
-              cat("give the end of a module path: ", option, " ", whole ? "q_proj=4 mlp.up_proj=32" : "q_proj=8"));
+  throw Error(
+      ExitCode::usage, cat(option, " \"", printable(text), "\" is not NAME=", whole ? "RANK" : "ALPHA"),
+      cat("give the end of a module path: ", option, " ", whole ? "q_proj=4 mlp.up_proj=32" : "q_proj=8"));
 }
 
 class Patterns {
  public:
-  Patterns(const std::vector<std::string>& entries, std::string option, bool whole) : option_(std::move(option)) {
+  Patterns(const std::vector<std::string>& entries, std::string option, bool whole)
+      : option_(std::move(option)) {
     for (const std::string& text : entries) entries_.push_back(parse_entry(text, option_, whole));
   }
 
@@ -56,10 +58,11 @@ class Patterns {
       for (const Target& target : targets)
         names.push_back(target.site->path.substr(target.site->path.rfind('.') + 1));
       const auto nearest = nearest_names(entry.pattern, names, 1);
-      throw Error(ExitCode::usage,
-                  cat(option_, " \"", printable(entry.pattern), "\" matches no target, or an earlier entry has all",
-                      nearest.empty() ? "" : cat("; nearest: ", nearest.front())),
-                  "lora-train --model M.pt --list-targets shows the modules");
+      throw Error(
+          ExitCode::usage,
+          cat(option_, " \"", printable(entry.pattern), "\" matches no target, or an earlier entry has all",
+              nearest.empty() ? "" : cat("; nearest: ", nearest.front())),
+          "lora-train --model M.pt --list-targets shows the modules");
     }
   }
 
@@ -70,12 +73,14 @@ class Patterns {
 
 }  // namespace
 
-std::vector<ConfiguredTarget> configured_targets(const std::vector<Target>& targets, const TrainConfig& config) {
+std::vector<ConfiguredTarget> configured_targets(const std::vector<Target>& targets,
+                                                 const TrainConfig& config) {
   MethodConfig usual{config.method, config.rank, config.alpha, config.dropout};
   usual.rank_stabilised = config.rank_stabilised;
   usual.init = config.init;
   usual.freeze_a = config.freeze_a;
-  Patterns ranks(config.rank_pattern, "--rank-pattern", true), alphas(config.alpha_pattern, "--alpha-pattern", false);
+  Patterns ranks(config.rank_pattern, "--rank-pattern", true),
+      alphas(config.alpha_pattern, "--alpha-pattern", false);
   std::vector<ConfiguredTarget> configured;
   for (const Target& target : targets) {
     configured.push_back({target, usual});

@@ -30,7 +30,8 @@ void check_options(const TrainConfig& config) {
   for (const char* written : {"model.pt", "adapter"}) {
     for (const std::string& read : {config.model.path, config.init_adapter}) {
       if (!std::filesystem::equivalent(std::filesystem::path(config.out) / written, read, ignored)) continue;
-      throw Error(ExitCode::usage, cat("--out ", config.out, " would write over \"", read, "\", which this run reads"),
+      throw Error(ExitCode::usage,
+                  cat("--out ", config.out, " would write over \"", read, "\", which this run reads"),
                   "give another --out");
     }
   }
@@ -43,8 +44,8 @@ SamplerOptions sampler_options(const TrainConfig& config) {
 void show_plan(const Plan& plan) {
   for (const std::string& line : split(trim(plan_text(plan)), '\n')) log_info("plan", line);
   if (plan.available_bytes && plan.peak_bytes > plan.available_bytes) {
-    log_warn("plan", "about ", human_bytes(plan.peak_bytes), " are needed and ", human_bytes(plan.available_bytes),
-             " are there; lower --batch-tokens or --max-length");
+    log_warn("plan", "about ", human_bytes(plan.peak_bytes), " are needed and ",
+             human_bytes(plan.available_bytes), " are there; lower --batch-tokens or --max-length");
   }
 }
 
@@ -69,7 +70,8 @@ RunReport make_report(const Session& session, const Plan& plan, const Outcome& o
   return report;
 }
 
-void print_outcome(const Outcome& outcome, const RunReport& report, const std::filesystem::path& written, bool json) {
+void print_outcome(const Outcome& outcome, const RunReport& report, const std::filesystem::path& written,
+                   bool json) {
   if (json) {
     std::cout << Json({{"saved", written.string()},
                        {"step", outcome.saved_step},

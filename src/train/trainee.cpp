@@ -51,12 +51,15 @@ std::vector<std::int64_t> token_ids(const std::vector<std::string>& texts) {
   return ids;
 }
 
-bool has_gradient(const at::Tensor& tensor) { return tensor.grad().defined() && tensor.grad().any().item<bool>(); }
+bool has_gradient(const at::Tensor& tensor) {
+  return tensor.grad().defined() && tensor.grad().any().item<bool>();
+}
 
 /// These have no meaning where every weight is trained, or where a folder says what is.
 void refuse_extra_tensors(const TrainConfig& config, const std::string& reason) {
   if (config.bias == "none" && config.trainable_tokens.empty()) return;
-  throw Error(ExitCode::usage, cat("--bias and --trainable-tokens do not go with ", reason), "leave them out");
+  throw Error(ExitCode::usage, cat("--bias and --trainable-tokens do not go with ", reason),
+              "leave them out");
 }
 
 }  // namespace
@@ -89,7 +92,8 @@ void Trainee::create_adapter_for(const TrainConfig& config) {
   adapter_ = create_adapter(program_, configured_targets(outside(targets, saved), config), saved,
                             static_cast<std::uint64_t>(config.seed));
   add_biases(program_, adapter_, config.bias);
-  if (!config.trainable_tokens.empty()) add_token_rows(program_, adapter_, "", token_ids(config.trainable_tokens));
+  if (!config.trainable_tokens.empty())
+    add_token_rows(program_, adapter_, "", token_ids(config.trainable_tokens));
   if (adapter_.tensors().empty()) {
     throw Error(ExitCode::usage, "--targets none leaves nothing to train",
                 "give --trainable-tokens, --bias all or --modules-to-save");
@@ -105,7 +109,7 @@ void Trainee::start_from(const TrainConfig& config) {
 }
 
 void Trainee::collect_weights() {
-  program_.fingerprint();   // of the weights as loaded
+  program_.fingerprint();  // of the weights as loaded
   for (const Weight& weight : program_.weights()) {
     if (!weight.is_parameter || !weight.value.is_floating_point()) continue;
     weights_.push_back({weight.path, weight.value.scalar_type(), weight.value});
@@ -133,8 +137,9 @@ std::vector<std::string> Trainee::without_gradient() const {
   return names;
 }
 
-std::uint64_t Trainee::save(const std::filesystem::path& adapter_folder, const std::filesystem::path& model_file,
-                            const AdapterProvenance& provenance, const std::string& card) const {
+std::uint64_t Trainee::save(const std::filesystem::path& adapter_folder,
+                            const std::filesystem::path& model_file, const AdapterProvenance& provenance,
+                            const std::string& card) const {
   const at::NoGradGuard no_grad;
   if (full_) {
     write_model(model_file, provenance);

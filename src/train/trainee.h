@@ -17,12 +17,12 @@
 
 namespace lora {
 
-/// What a training changes: an adapter on a frozen program, or every floating-point parameter of it. The trained
-/// tensors live in the optimizer's flat buffer and in no second place.
+/// What a training changes: an adapter on a frozen program, or every floating-point parameter of it. The
+/// trained tensors live in the optimizer's flat buffer and in no second place.
 class Trainee {
  public:
-  /// Chooses targets and creates the adapter; `prepare` may give it other initial values and ranks. `program` must
-  /// outlive the trainee.
+  /// Chooses targets and creates the adapter; `prepare` may give it other initial values and ranks. `program`
+  /// must outlive the trainee.
   Trainee(const TrainConfig& config, Program& program, const std::function<void(Adapter&)>& prepare = {});
   Trainee(const Trainee&) = delete;
   Trainee& operator=(const Trainee&) = delete;
@@ -51,7 +51,7 @@ class Trainee {
 
   struct FullWeight {
     std::string path;
-    at::ScalarType dtype;   ///< in the file; trained in float32
+    at::ScalarType dtype;  ///< in the file; trained in float32
     at::Tensor value;
   };
 

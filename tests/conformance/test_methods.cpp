@@ -212,7 +212,8 @@ TEST_CASE("methods: save and load is bit-identical") {
     Adapter adapter = bench.create({target}, method);
     randomise(adapter);
     const auto folder = bench.folder / "adapter";
-    write_adapter_folder(folder, pack_adapter(bench.program, adapter, {"base", bench.program.fingerprint(), "", {}}), "card");
+    write_adapter_folder(
+        folder, pack_adapter(bench.program, adapter, {"base", bench.program.fingerprint(), "", {}}), "card");
     const Adapter loaded = fit_adapter(read_adapter_folder(folder), bench.program);
     const auto before = std::as_const(adapter).tensors(), after = loaded.tensors();
     REQUIRE(before.size() == after.size());

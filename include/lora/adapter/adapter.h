@@ -16,7 +16,8 @@ struct AdaptedTarget {
   Target target;
   MethodConfig config;
   SiteTensors tensors;
-  /// The factors at the start of a training whose start is not the base (PiSSA, OLoRA): their product is subtracted.
+  /// The factors at the start of a training whose start is not the base (PiSSA, OLoRA): their product is
+  /// subtracted.
   SiteTensors origin = {};
 
   /// The same update without origin: factors [A; A0] and [B, -B0] of twice the rank and the same scale.
@@ -25,11 +26,11 @@ struct AdaptedTarget {
 
 /// Rows of an embedding that are trained by themselves (PEFT's trainable_token_indices).
 struct TokenRows {
-  std::string module;               ///< path of the embedding
-  std::vector<std::string> paths;   ///< of the weight in the file: Weight::path and aliases
-  std::vector<std::int64_t> ids;    ///< rising
-  at::Tensor values;                ///< the rows' new values [ids, dim], float32
-  std::vector<const Site*> sites;   ///< all uses of the weight: the embedding, a tied head
+  std::string module;              ///< path of the embedding
+  std::vector<std::string> paths;  ///< of the weight in the file: Weight::path and aliases
+  std::vector<std::int64_t> ids;   ///< rising
+  at::Tensor values;               ///< the rows' new values [ids, dim], float32
+  std::vector<const Site*> sites;  ///< all uses of the weight: the embedding, a tied head
 };
 
 /// A set of trained tensors tied to one program's sites (the program must outlive it).
@@ -62,11 +63,13 @@ Adapter create_adapter(const Program& program, const std::vector<ConfiguredTarge
 Adapter create_adapter(const Program& program, const std::vector<Target>& targets, const MethodConfig& config,
                        const std::vector<std::string>& modules_to_save, std::uint64_t seed);
 
-/// Trains biases whole, too: "all" of the model's or "lora_only" those of the targets. usage error if there are none.
+/// Trains biases whole, too: "all" of the model's or "lora_only" those of the targets. usage error if there
+/// are none.
 void add_biases(const Program& program, Adapter& adapter, const std::string& mode);
 
-/// Trains the rows `ids` of the embedding at `module` (the input embedding if empty), also where a head shares them.
-/// mismatch error for ids outside the vocabulary and for a weight that the adapter trains already.
+/// Trains the rows `ids` of the embedding at `module` (the input embedding if empty), also where a head
+/// shares them. mismatch error for ids outside the vocabulary and for a weight that the adapter trains
+/// already.
 void add_token_rows(const Program& program, Adapter& adapter, const std::string& module,
                     const std::vector<std::int64_t>& ids);
 
@@ -81,8 +84,8 @@ struct WeightedAdapter {
 };
 using AdapterMix = std::vector<WeightedAdapter>;
 
-/// Hooks that add every adapter's weighted update: y = y0 + sum over i of weight_i (y_i - y0). Without dropout; the
-/// adapters must outlive them.
+/// Hooks that add every adapter's weighted update: y = y0 + sum over i of weight_i (y_i - y0). Without
+/// dropout; the adapters must outlive them.
 std::vector<HookedSite> make_hooks(const AdapterMix& mix);
 
 /// Merged weights by path in the file, one rounding each, ready for save_model; includes saved_weights.

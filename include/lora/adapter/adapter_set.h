@@ -9,8 +9,10 @@
 
 namespace lora {
 
-/// Several adapters on one resident base. Which one acts is looked up at every pass, so that switching changes a
-/// pointer and no tensor; a batch may also have rows of different adapters.
+class WeightsInPlace;
+
+/// Several adapters on one resident base. Which one acts is looked up at every pass, so that switching
+/// changes a pointer and no tensor; a batch may also have rows of different adapters.
 ///
 ///   AdapterSet set(program);
 ///   set.add("summaries", fit_adapter(read_adapter_folder("a"), program));
@@ -34,12 +36,13 @@ class AdapterSet {
   /// Hooks over all sites that any adapter changes.
   std::vector<HookedSite> hooks() const;
 
-  /// One adapter for every row; "" for the base. Puts its whole weights (modules_to_save) into the program, by pointer,
-  /// and the base's back.
+  /// One adapter for every row; "" for the base. Puts its whole weights (modules_to_save) into the program,
+  /// by pointer, and the base's back.
   void use(const std::string& name);
 
-  /// One name per row of the next batches, which must have as many rows. mismatch error for adapters that hold whole
-  /// weights, and for a model whose sites mix the rows of a batch: tried on a small batch at the first call.
+  /// One name per row of the next batches, which must have as many rows. mismatch error for adapters that
+  /// hold whole weights, and for a model whose sites mix the rows of a batch: tried on a small batch at the
+  /// first call.
   void use_rows(const std::vector<std::string>& names);
 
  private:
@@ -52,7 +55,7 @@ class AdapterSet {
   Program& program_;
   std::vector<std::unique_ptr<Member>> members_;
   std::shared_ptr<Routing> routing_;
-  std::map<std::string, at::Tensor> originals_;  ///< weights of the base that an adapter replaces now
+  std::unique_ptr<WeightsInPlace> whole_;  ///< of the adapter in use
   bool routable_ = false;
 };
 

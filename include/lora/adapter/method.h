@@ -20,7 +20,8 @@ struct MethodConfig {
   double dropout = 0;
   bool rank_stabilised = false;  ///< scale by alpha / sqrt(rank) (rsLoRA, arXiv:2312.03732)
   std::string init = "default";  ///< how the factors start: initial_factors.h
-  bool freeze_a = false;         ///< the factor that is random at the start stays as it is (LoRA-FA, arXiv:2308.03303)
+  bool freeze_a =
+      false;  ///< the factor that is random at the start stays as it is (LoRA-FA, arXiv:2308.03303)
 
   /// What the low-rank product is multiplied by: alpha / rank (LoRA paper, section 4.1).
   double scale() const;
@@ -34,7 +35,8 @@ class Method {
   virtual ~Method() = default;
   virtual std::string name() const = 0;
 
-  /// Fresh tensors such that forward() equals the base, whose `weight` is given as stored; drawn from `generator`.
+  /// Fresh tensors such that forward() equals the base, whose `weight` is given as stored; drawn from
+  /// `generator`.
   virtual SiteTensors create(const Target& target, const MethodConfig& config, const at::Tensor& weight,
                              at::Generator& generator) const = 0;
 

@@ -10,8 +10,9 @@ namespace lora {
 /// The whole file; io error if it cannot be read, file error if it is larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes = UINT64_MAX);
 
-/// A file that takes its name only when it is complete: until accept() it is a temporary in the same folder (O_EXCL,
-/// 0600), removed by the destructor. Every failure is an io error that names the target, and leaves an older file.
+/// A file that takes its name only when it is complete: until accept() it is a temporary in the same folder
+/// (O_EXCL, 0600), removed by the destructor. Every failure is an io error that names the target, and leaves
+/// an older file.
 class PendingFile {
  public:
   /// Checks first that `bytes` fit, if they are known.

@@ -27,7 +27,8 @@ int usable_cores();
 bool stderr_is_terminal();
 bool stdout_is_terminal();
 
-/// True if the message of another library's error says that memory ran out: LibTorch has no type for it on the CPU.
+/// True if the message of another library's error says that memory ran out: LibTorch has no type for it on
+/// the CPU.
 bool says_out_of_memory(std::string_view message);
 
 }  // namespace lora

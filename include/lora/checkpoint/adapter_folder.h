@@ -28,7 +28,8 @@ struct PeftConfig {
   bool narrowed = false;                    ///< exclude_modules or layers_to_transform leave some of them out
   std::vector<std::string> modules_to_save;
   std::string bias = "none";  ///< which biases are held whole: "none", "all", "lora_only"
-  /// Embeddings whose rows are trained: path or suffix of whole segments (empty: the input embedding) -> row ids.
+  /// Embeddings whose rows are trained: path or suffix of whole segments (empty: the input embedding) -> row
+  /// ids.
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> token_indices;
   /// Regular expressions for the end of a module's path; the first match in file order counts.
   std::vector<std::pair<std::string, std::int64_t>> rank_pattern;
@@ -63,13 +64,14 @@ struct AdapterFolder {
   std::uint64_t bytes = 0;                               ///< of adapter_model.safetensors, as read
 };
 
-/// What a folder of this adapter holds. Slices of fused projections become whole-module adapters (block-stacked
-/// rank).
+/// What a folder of this adapter holds. Slices of fused projections become whole-module adapters
+/// (block-stacked rank).
 AdapterFolder pack_adapter(const Program& program, const Adapter& adapter, AdapterProvenance provenance);
 
-/// Writes adapter_config.json, adapter_model.safetensors and README.md as PEFT reads them, each atomically
-/// and the tensors last. `card` is the README.md text below its front matter.
-void write_adapter_folder(const std::filesystem::path& path, const AdapterFolder& adapter, const std::string& card);
+/// Writes adapter_config.json, adapter_model.safetensors and README.md as PEFT reads them, each taking its
+/// name only when all are written, the tensors last. `card` is the README.md text below its front matter.
+void write_adapter_folder(const std::filesystem::path& path, const AdapterFolder& adapter,
+                          const std::string& card);
 
 /// Reads and checks a folder by itself: file errors for damage, tensors that disagree with the config,
 /// unknown PEFT features by name.

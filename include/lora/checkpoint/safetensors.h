@@ -34,7 +34,8 @@ struct SafetensorsEntry {
   std::uint64_t begin = 0, end = 0;
 };
 
-/// A file in place: checked as a whole when it is opened, its tensors read from the mapping when they are asked for.
+/// A file in place: checked as a whole when it is opened, its tensors read from the mapping when they are
+/// asked for.
 class MappedSafetensors {
  public:
   /// As read_safetensors.
@@ -47,7 +48,8 @@ class MappedSafetensors {
   /// The bytes before the data: length and JSON, as they are.
   std::string_view header() const { return header_; }
   std::string_view bytes(const SafetensorsEntry& entry) const;
-  /// A view of the mapping, which must outlive it; not to be written to. A copy where the bytes are not aligned.
+  /// A view of the mapping, which must outlive it; not to be written to. A copy where the bytes are not
+  /// aligned.
   at::Tensor tensor(const SafetensorsEntry& entry) const;
 
  private:

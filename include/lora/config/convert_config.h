@@ -23,14 +23,17 @@ struct ConvertConfig {
       Placeholder{"PATH"}, Positional{}, Required{});
     v("to", to, "format to write", OneOf{{"peft", "mlx", "gguf", "loralib"}}, Required{});
     v("out", out, "folder (peft, mlx) or file (gguf, loralib) to write", Placeholder{"PATH"}, Required{});
-    v("from", from, "format to read; auto: by the files that are there", OneOf{{"auto", "peft", "mlx", "gguf", "loralib"}});
+    v("from", from, "format to read; auto: by the files that are there",
+      OneOf{{"auto", "peft", "mlx", "gguf", "loralib"}});
     v("base_config", base_config, "config.json of the base, for gguf: architecture and head counts",
       Placeholder{"FILE"});
-    v("base_name", base_name, "name of the base model, where the input does not tell it", Placeholder{"NAME"});
+    v("base_name", base_name, "name of the base model, where the input does not tell it",
+      Placeholder{"NAME"});
     v("dtype", dtype, "type of the numbers in a gguf file", OneOf{{"f32", "f16", "bf16"}});
     v("rank", rank, "from loralib: r, which its files do not tell", at_least(1));
     v("alpha", alpha, "from loralib: lora_alpha, which its files do not tell", above(0));
-    v("mask", mask, "from loralib: enable_lora of its MergedLinear, a digit for each part: 101", Placeholder{"DIGITS"});
+    v("mask", mask, "from loralib: enable_lora of its MergedLinear, a digit for each part: 101",
+      Placeholder{"DIGITS"});
     v("overwrite", overwrite, "replace the output if it exists");
     v("json", json, "results on stdout as JSON");
   }

@@ -59,7 +59,9 @@ struct TrainConfig {
     v("valid", valid, "validation rows, to choose the best checkpoint", Placeholder{"FILE"});
     data.visit(v);
     v.section("Adapter");
-    v("method", method, "what is trained: low-rank updates, the same with trained magnitudes, or every weight", OneOf{{"lora", "dora", "full"}});
+    v("method", method,
+      "what is trained: low-rank updates, the same with trained magnitudes, or every weight",
+      OneOf{{"lora", "dora", "full"}});
     v("targets", targets,
       "sites to adapt: all-linear, attention, qv, mlp, a module name or suffix, NAME:query, /regex/, or none",
       Placeholder{"NAME"}, CommaSeparated{});
@@ -70,8 +72,8 @@ struct TrainConfig {
       CommaSeparated{});
     v("bias", bias, "biases trained whole: none, all, or those of the adapted sites",
       OneOf{{"none", "all", "lora_only"}});
-    v("trainable_tokens", trainable_tokens, "ids of tokens whose embedding rows are trained", Placeholder{"ID"},
-      CommaSeparated{});
+    v("trainable_tokens", trainable_tokens, "ids of tokens whose embedding rows are trained",
+      Placeholder{"ID"}, CommaSeparated{});
     v("init_adapter", init_adapter,
       "adapter folder to start from; its targets, rank and alpha are used instead of the options",
       Placeholder{"DIR"});
@@ -79,12 +81,15 @@ struct TrainConfig {
     v("alpha", alpha, "the update is multiplied by alpha / rank (LoRA paper, section 4.1)", above(0));
     v("dropout", dropout, "dropout before A, in training only", between(0, 0.999));
     v("rank_stabilised", rank_stabilised, "multiply by alpha / sqrt(rank) instead (rsLoRA), for high ranks");
-    v("rank_pattern", rank_pattern, "other ranks for modules whose path ends so: q_proj=4 layers.0.mlp.up_proj=32",
+    v("rank_pattern", rank_pattern,
+      "other ranks for modules whose path ends so: q_proj=4 layers.0.mlp.up_proj=32",
       Placeholder{"NAME=RANK"}, CommaSeparated{});
-    v("alpha_pattern", alpha_pattern, "other alphas, in the same form", Placeholder{"NAME=ALPHA"}, CommaSeparated{});
+    v("alpha_pattern", alpha_pattern, "other alphas, in the same form", Placeholder{"NAME=ALPHA"},
+      CommaSeparated{});
     v("init", init, "how A and B start: from the base's weights (pissa, olora), the data (eva), or at random",
       OneOf{{"default", "gaussian", "orthogonal", "pissa", "olora", "eva"}});
-    v("eva_rho", eva_rho, "with --init eva: how many times its rank a module may get of the common budget", at_least(1));
+    v("eva_rho", eva_rho, "with --init eva: how many times its rank a module may get of the common budget",
+      at_least(1));
     v("eva_batches", eva_batches, "with --init eva: updates' worth of rows to look at", at_least(1));
     v("freeze_a", freeze_a, "train B alone (LoRA-FA): half the parameters, and A's inputs need not be kept");
     v("lora_plus_ratio", lora_plus_ratio, "learning rate of B as a multiple of A's (LoRA+)", above(0));

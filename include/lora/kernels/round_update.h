@@ -22,8 +22,8 @@ struct RoundedUpdate {
   RoundedUpdate& operator+=(const RoundedUpdate& other);
 };
 
-/// `exact` float64, `base` of a floating-point type and the same shape, both on the CPU. Sums do not depend on the number
-/// of threads. Equals round_update_reference.
+/// `exact` float64, `base` of a floating-point type and the same shape, both on the CPU. Sums do not depend
+/// on the number of threads. Equals round_update_reference.
 RoundedUpdate round_update(const at::Tensor& base, const at::Tensor& exact);
 
 /// The same by ATen, for any device.

@@ -4,7 +4,8 @@
 
 namespace lora {
 
-/// `lora-merge diff`: how far two adapters' updates point the same way, module by module. Needs no base model.
+/// `lora-merge diff`: how far two adapters' updates point the same way, module by module. Needs no base
+/// model.
 ///
 /// mismatch error listing the modules whose shapes differ.
 int diff(const DiffConfig& config);

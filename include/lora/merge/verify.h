@@ -4,8 +4,8 @@
 
 namespace lora {
 
-/// `lora-merge verify`: every check on every adapter, whatever fails. Returns the exit code of the first failure, 0 if
-/// there is none.
+/// `lora-merge verify`: every check on every adapter, whatever fails. Returns the exit code of the first
+/// failure, 0 if there is none.
 int verify(const VerifyConfig& config);
 
 }  // namespace lora

@@ -36,7 +36,8 @@ TEST_CASE("biases: none, those of the targets, or all of the model's") {
 
 TEST_CASE("biases: a choice that matches nothing is a usage error") {
   const Bench bench;
-  require_error([&] { bench.saved({"down"}, "lora_only"); }, ExitCode::usage, {"lora_only", "no such biases"});
+  require_error([&] { bench.saved({"down"}, "lora_only"); }, ExitCode::usage,
+                {"lora_only", "no such biases"});
 }
 
 TEST_CASE("biases: an adapter folder keeps them, and a missing one is a mismatch") {
@@ -51,7 +52,8 @@ TEST_CASE("biases: an adapter folder keeps them, and a missing one is a mismatch
   CHECK(folder.tensors.count("base_model.model.attn.c_attn.bias"));
   const Adapter read = fit_adapter(folder, bench.program);
   REQUIRE(read.saved_weights.size() == 2);
-  for (const auto& [path, value] : read.saved_weights) CHECK(at::equal(value, adapter.saved_weights.at(path)));
+  for (const auto& [path, value] : read.saved_weights)
+    CHECK(at::equal(value, adapter.saved_weights.at(path)));
   CHECK(read.bias == "all");
   folder.tensors.erase("base_model.model.attn.c_attn.bias");
   require_error([&] { fit_adapter(folder, bench.program); }, ExitCode::mismatch,

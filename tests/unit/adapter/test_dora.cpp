@@ -4,8 +4,8 @@
 
 #include "lora/adapter/adapter.h"
 #include "support/catch.h"
-#include "support/every_kind_model.h"
 #include "support/errors.h"
+#include "support/every_kind_model.h"
 #include "support/temporary_folder.h"
 
 using namespace lora;
@@ -41,7 +41,9 @@ struct Sample {
     return find_method("dora").forward({y, x, weight, bias}, target(), tensors, kConfig, kEvaluation);
   }
 
-  at::Tensor direction() const { return weight + at::mm(tensors.at("lora_B.weight"), tensors.at("lora_A.weight")) * 1.5; }
+  at::Tensor direction() const {
+    return weight + at::mm(tensors.at("lora_B.weight"), tensors.at("lora_A.weight")) * 1.5;
+  }
 
   /// (m / norms) V x + b
   at::Tensor naive(const at::Tensor& norms) const {
@@ -94,25 +96,27 @@ TEST_CASE("dora: magnitudes start as the norms of the base's rows; a row of zero
 TEST_CASE("dora: the effective weight has rows of the magnitudes' lengths") {
   const Sample sample(at::kFloat);
   for (const at::ScalarType type : {at::kFloat, at::kHalf}) {
-    const at::Tensor weight =
-        find_method("dora").effective_weight(sample.weight.to(type), sample.target(), sample.tensors, kConfig);
+    const at::Tensor weight = find_method("dora").effective_weight(sample.weight.to(type), sample.target(),
+                                                                   sample.tensors, kConfig);
     CHECK(weight.scalar_type() == type);
     // Half a unit of the last place of each element.
     const double tolerance = type == at::kHalf ? 5e-4 : 1e-7;
-    CHECK(at::allclose(weight.to(at::kDouble).norm(2, {1}), sample.tensors.at("lora_magnitude_vector").to(at::kDouble),
-                       tolerance, 0));
+    CHECK(at::allclose(weight.to(at::kDouble).norm(2, {1}),
+                       sample.tensors.at("lora_magnitude_vector").to(at::kDouble), tolerance, 0));
   }
 }
 
 TEST_CASE("dora: a bfloat16 model starts as the base, bit for bit, and its tensors are float32") {
   const at::NoGradGuard no_grad;
   const test::TemporaryFolder folder;
-  const Program program = Program::load(test::every_kind_model(folder.path(), test::Head::own, at::kBFloat16));
+  const Program program =
+      Program::load(test::every_kind_model(folder.path(), test::Head::own, at::kBFloat16));
   std::vector<Target> targets;
   for (const Site& site : program.sites()) targets.push_back({&site, nullptr});
   const Adapter adapter = create_adapter(program, targets, kConfig, {}, 1);
   for (const auto& [name, tensor] : adapter.tensors()) CHECK(tensor->scalar_type() == at::kFloat);
-  const at::Tensor live = program.executable(make_hooks(adapter, kEvaluation)).logits(test::every_kind_inputs());
+  const at::Tensor live =
+      program.executable(make_hooks(adapter, kEvaluation)).logits(test::every_kind_inputs());
   CHECK(live.scalar_type() == at::kBFloat16);
   CHECK(at::equal(live, program.executable().logits(test::every_kind_inputs())));
 }

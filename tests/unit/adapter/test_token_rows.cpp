@@ -79,7 +79,11 @@ TEST_CASE("token rows: only the rows of tokens that occur get gradients") {
   const Bench bench;
   Adapter adapter = bench.trained();
   adapter.token_rows.front().values.requires_grad_(true);
-  bench.program.executable(make_hooks(adapter, kEvaluation)).logits(every_kind_inputs()).pow(2).sum().backward();
+  bench.program.executable(make_hooks(adapter, kEvaluation))
+      .logits(every_kind_inputs())
+      .pow(2)
+      .sum()
+      .backward();
   const at::Tensor gradient = adapter.token_rows.front().values.grad().abs().sum(1);
   CHECK(gradient[0].item<float>() > 0);
   CHECK(gradient[1].item<float>() > 0);
@@ -94,8 +98,10 @@ TEST_CASE("token rows: ids outside the vocabulary, repeated ids and weights trai
   };
   require_error(add({}, {3, 40, -1}), ExitCode::mismatch, {"-1, 40", "which has 40"});
   require_error(add({}, {3, 3}), ExitCode::usage, {"token 3 is given twice"});
-  require_error(add(random_adapter(bench.program, {"wte"}), {3}), ExitCode::mismatch, {"wte", "a target of its own"});
-  require_error(add(random_adapter(bench.program, {"lm_head"}), {3}), ExitCode::mismatch, {"a target of its own"});
+  require_error(add(random_adapter(bench.program, {"wte"}), {3}), ExitCode::mismatch,
+                {"wte", "a target of its own"});
+  require_error(add(random_adapter(bench.program, {"lm_head"}), {3}), ExitCode::mismatch,
+                {"a target of its own"});
   require_error(add(bench.trained(), {5}), ExitCode::mismatch, {"trained twice"});
 }
 
@@ -111,7 +117,8 @@ TEST_CASE("token rows: an adapter folder keeps them; other orders of the ids are
   folder.config.token_indices.front().second = {39, 3, 10};
   at::Tensor& values = folder.tensors.begin()->second;
   values = values.index_select(0, at::tensor({2, 0, 1}));
-  CHECK(at::equal(fit_adapter(folder, bench.program).token_rows.front().values, adapter.token_rows.front().values));
+  CHECK(at::equal(fit_adapter(folder, bench.program).token_rows.front().values,
+                  adapter.token_rows.front().values));
 }
 
 TEST_CASE("token rows: alone they are a folder of PEFT's TRAINABLE_TOKENS, with a key for each tied module") {
@@ -126,10 +133,12 @@ TEST_CASE("token rows: alone they are a folder of PEFT's TRAINABLE_TOKENS, with 
   CHECK(at::equal(tied, folder.tensors.at("base_model.model.wte.trainable_tokens_delta")));
   CHECK(fit_adapter(folder, bench.program).token_rows.size() == 1);
   tied = tied + 1;
-  require_error([&] { fit_adapter(folder, bench.program); }, ExitCode::mismatch, {"differ from those it is tied to"});
+  require_error([&] { fit_adapter(folder, bench.program); }, ExitCode::mismatch,
+                {"differ from those it is tied to"});
 }
 
-TEST_CASE("token rows: files whose indices and rows disagree are file errors, of another vocabulary mismatches") {
+TEST_CASE(
+    "token rows: files whose indices and rows disagree are file errors, of another vocabulary mismatches") {
   const Bench bench;
   const AdapterFolder good = pack_adapter(bench.program, bench.trained(), {});
   const auto path = bench.folder / "adapter";
@@ -139,7 +148,8 @@ TEST_CASE("token rows: files whose indices and rows disagree are file errors, of
     folder.config.token_indices.clear();
     if (!ids.empty()) folder.config.token_indices.emplace_back("wte", ids);
     folder.tensors.clear();
-    if (values.defined()) folder.tensors["base_model.model.wte.token_adapter.trainable_tokens_delta"] = values;
+    if (values.defined())
+      folder.tensors["base_model.model.wte.token_adapter.trainable_tokens_delta"] = values;
     write_adapter_folder(path, folder, "card");
   };
   const auto read = [&] { read_adapter_folder(path); };

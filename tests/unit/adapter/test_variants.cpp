@@ -24,7 +24,8 @@ struct Bench {
   TemporaryFolder folder;
   Program program = Program::load(every_kind_model(folder.path()));
 
-  Adapter create(const std::string& init, const std::vector<std::string>& targets, std::int64_t rank = 4) const {
+  Adapter create(const std::string& init, const std::vector<std::string>& targets,
+                 std::int64_t rank = 4) const {
     MethodConfig config;
     config.rank = rank;
     config.alpha = 6;
@@ -78,7 +79,8 @@ TEST_CASE("starts: PiSSA's factors are the leading part of the weight, OLoRA's a
 TEST_CASE("starts: orthogonal factors are not zero, but their product is; their rank is even") {
   const Bench bench;
   const Adapter adapter = bench.create("orthogonal", {"up"});
-  const at::Tensor A = adapter.targets[0].tensors.at("lora_A.weight"), B = adapter.targets[0].tensors.at("lora_B.weight");
+  const at::Tensor A = adapter.targets[0].tensors.at("lora_A.weight"),
+                   B = adapter.targets[0].tensors.at("lora_B.weight");
   CHECK(at::mm(B, A).abs().max().item<double>() < 1e-7);
   CHECK(A.abs().max().item<double>() > 0.01);
   CHECK(B.abs().max().item<double>() > 0.01);
@@ -93,7 +95,9 @@ TEST_CASE("starts: gaussian draws A with the deviation 1 / r") {
   CHECK(adapter.targets[0].tensors.at("lora_B.weight").abs().max().item<double>() == 0);
 }
 
-TEST_CASE("starts off the base: trained factors minus the start are merged, and saved as plain factors of twice the rank") {
+TEST_CASE(
+    "starts off the base: trained factors minus the start are merged, and saved as plain factors of twice "
+    "the rank") {
   const Bench bench;
   for (const char* init : {"pissa", "olora"}) {
     INFO(init);
@@ -101,7 +105,8 @@ TEST_CASE("starts off the base: trained factors minus the start are merged, and 
     at::manual_seed(2);
     for (auto& [name, tensor] : adapter.tensors()) tensor->add_(at::randn(tensor->sizes()) * 0.1);
     const at::Tensor live = bench.logits(adapter);
-    const AdapterFolder folder = pack_adapter(bench.program, adapter, {"base", bench.program.fingerprint(), "", {}});
+    const AdapterFolder folder =
+        pack_adapter(bench.program, adapter, {"base", bench.program.fingerprint(), "", {}});
     const Adapter read = fit_adapter(folder, bench.program);
     for (const AdaptedTarget& adapted : read.targets) {
       CHECK(adapted.config.rank == 8);

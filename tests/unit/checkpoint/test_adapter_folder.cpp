@@ -5,9 +5,9 @@
 #include "lora/base/text.h"
 #include "lora/checkpoint/adapter_folder.h"
 #include "lora/checkpoint/safetensors.h"
-#include "support/sample_adapter.h"
 #include "support/catch.h"
 #include "support/errors.h"
+#include "support/sample_adapter.h"
 #include "support/temporary_folder.h"
 
 using namespace lora;
@@ -338,20 +338,15 @@ TEST_CASE("adapter folder: half a pair of factors, integers and unknown keys are
   const std::string up = "base_model.model.mlp.up.";
   refuse([&](TensorMap& t) { t.erase(up + "lora_B.weight"); },
          {"mlp.up has lora_A.weight; it needs A and B"});
-  refuse(
-      [&](TensorMap& t) {
-        t[up + "lora_A.weight"] = at::zeros({2, 16}, at::kInt);
-      },
-      {"mlp.up", "no floating-point"});
+  refuse([&](TensorMap& t) { t[up + "lora_A.weight"] = at::zeros({2, 16}, at::kInt); },
+         {"mlp.up", "no floating-point"});
   refuse([&](TensorMap& t) { t[up + "lora_A.weight"] = at::zeros({32}); }, {"mlp.up has A [32]"});
-  refuse([&](TensorMap& t) { t[up + "lora_magnitude_vector"] = at::zeros({24}); },
-         {"mlp.up has lora_A.weight, lora_B.weight, lora_magnitude_vector; it needs A and B and nothing else"});
-  refuse([&](TensorMap& t) { t[up + "lora_B.bias"] = at::zeros({24}); }, {"lora_B.bias"});
   refuse(
-      [&](TensorMap& t) {
-        t["mlp.up.lora_A.weight"] = at::zeros({2, 16});
-      },
-      {"mlp.up.lora_A.weight", "1 of 3"});
+      [&](TensorMap& t) { t[up + "lora_magnitude_vector"] = at::zeros({24}); },
+      {"mlp.up has lora_A.weight, lora_B.weight, lora_magnitude_vector; it needs A and B and nothing else"});
+  refuse([&](TensorMap& t) { t[up + "lora_B.bias"] = at::zeros({24}); }, {"lora_B.bias"});
+  refuse([&](TensorMap& t) { t["mlp.up.lora_A.weight"] = at::zeros({2, 16}); },
+         {"mlp.up.lora_A.weight", "1 of 3"});
   refuse(
       [&](TensorMap& t) {
         t[cat("base_model.model.", std::string(600, 'a'), ".lora_A.weight")] = at::zeros({2, 16});
@@ -359,7 +354,8 @@ TEST_CASE("adapter folder: half a pair of factors, integers and unknown keys are
       {"no kind known"});
 }
 
-TEST_CASE("adapter folder: a missing or misshapen DoRA magnitude is a file error, one of other rows a mismatch") {
+TEST_CASE(
+    "adapter folder: a missing or misshapen DoRA magnitude is a file error, one of other rows a mismatch") {
   const Bench bench;
   const Adapter adapter = random_adapter(bench.program, {"up", "c_attn:query"}, {}, {"dora", 2, 4, 0});
   const std::string key = "base_model.model.mlp.up.lora_magnitude_vector";
@@ -370,7 +366,8 @@ TEST_CASE("adapter folder: a missing or misshapen DoRA magnitude is a file error
     });
   };
   change({});
-  require_unreadable(bench, {"mlp.up has lora_A.weight, lora_B.weight; it needs A and B, lora_magnitude_vector"});
+  require_unreadable(bench,
+                     {"mlp.up has lora_A.weight, lora_B.weight; it needs A and B, lora_magnitude_vector"});
   change(at::zeros({23}));
   require_unreadable(bench, {"mlp.up has lora_magnitude_vector [23]", "B's 24 rows"});
   change(at::zeros({24}, at::kInt));

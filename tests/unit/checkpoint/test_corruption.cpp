@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
 
 #include "lora/base/error.h"
-#include "support/sample_adapter.h"
 #include "support/catch.h"
+#include "support/sample_adapter.h"
 #include "support/temporary_folder.h"
 
 using namespace lora;

@@ -77,7 +77,8 @@ TEST_CASE("peft config: wrong types and values are file errors that name the key
   require_refused("[]", {"no JSON object"});
   require_refused("{}", {"\"peft_type\" is missing"});
   require_refused(R"({"peft_type": "LORA", "bias": "some"})", {"\"bias\" is \"some\""});
-  require_refused(R"({"peft_type": "LORA", "trainable_token_indices": 3})", {"trainable_token_indices", "array"});
+  require_refused(R"({"peft_type": "LORA", "trainable_token_indices": 3})",
+                  {"trainable_token_indices", "array"});
   require_refused(R"({"peft_type": "LORA", "trainable_token_indices": [0.5]})", {"trainable_token_indices"});
   require_refused(R"({"peft_type": "LORA", "r": 8.5})", {"\"r\" must be a whole number"});
   require_refused(R"({"peft_type": "LORA", "r": 0})", {"rank \"r\" is 0"});

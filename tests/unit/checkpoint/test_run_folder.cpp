@@ -1,7 +1,7 @@
 #include "lora/checkpoint/run_folder.h"
-#include "support/sample_adapter.h"
 #include "support/catch.h"
 #include "support/errors.h"
+#include "support/sample_adapter.h"
 #include "support/temporary_folder.h"
 
 using namespace lora;

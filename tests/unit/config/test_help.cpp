@@ -3,18 +3,18 @@
 #include "config/help.h"
 #include "config/values.h"
 #include "lora/base/text.h"
-#include "lora/config/eval_config.h"
-#include "lora/config/generate_config.h"
 #include "lora/config/bake_config.h"
 #include "lora/config/combine_config.h"
-#include "lora/config/extract_config.h"
-#include "lora/config/diff_config.h"
 #include "lora/config/convert_config.h"
+#include "lora/config/diff_config.h"
+#include "lora/config/eval_config.h"
+#include "lora/config/extract_config.h"
+#include "lora/config/generate_config.h"
 #include "lora/config/inspect_config.h"
-#include "lora/config/verify_config.h"
-#include "lora/config/restore_config.h"
 #include "lora/config/resize_config.h"
+#include "lora/config/restore_config.h"
 #include "lora/config/train_config.h"
+#include "lora/config/verify_config.h"
 #include "sample_config.h"
 #include "support/catch.h"
 
@@ -28,7 +28,8 @@ const CommandInfo kInfo{"lora-sample", "Shows how help looks.", {"lora-sample ro
 std::string entry(const std::string& help, const std::string& head) {
   std::size_t begin = help.find(cat("\n  ", head));
   // Not the beginning of a longer name.
-  while (begin != std::string::npos && std::string(" \n").find(help[begin + 3 + head.size()]) == std::string::npos)
+  while (begin != std::string::npos &&
+         std::string(" \n").find(help[begin + 3 + head.size()]) == std::string::npos)
     begin = help.find(cat("\n  ", head), begin + 1);
   REQUIRE(begin != std::string::npos);
   std::string text;

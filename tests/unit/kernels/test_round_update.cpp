@@ -13,7 +13,8 @@ namespace {
 std::pair<at::Tensor, at::Tensor> weight_and_goal(at::ScalarType type) {
   at::manual_seed(3);
   const at::Tensor base = (at::randn({300, 700}) * 0.02).to(type);
-  at::Tensor update = at::randn({300, 700}, at::kDouble) * at::pow(10., -at::rand({300, 700}, at::kDouble) * 8);
+  at::Tensor update =
+      at::randn({300, 700}, at::kDouble) * at::pow(10., -at::rand({300, 700}, at::kDouble) * 8);
   update.view(-1).slice(0, 0, std::nullopt, 10).zero_();
   return {base, base.to(at::kDouble) + update};
 }

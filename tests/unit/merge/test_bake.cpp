@@ -4,10 +4,10 @@
 #include "base/json.h"
 #include "lora/merge/bake.h"
 #include "merge/site_update.h"
-#include "support/sample_adapter.h"
 #include "support/catch.h"
 #include "support/errors.h"
 #include "support/file_size_limit.h"
+#include "support/sample_adapter.h"
 #include "support/script_models.h"
 #include "support/temporary_folder.h"
 
@@ -21,7 +21,8 @@ struct Bench {
                  const std::vector<std::string>& saved = {},
                  const std::vector<std::string>& targets = {"c_attn:query", "c_attn:value", "up", "down"})
       : model(every_kind_model(folder.path(), head, type)), program(Program::load(model)) {
-    write_adapter_folder(adapter, pack_adapter(program, random_adapter(program, targets, saved), provenance_of(program)), "");
+    write_adapter_folder(
+        adapter, pack_adapter(program, random_adapter(program, targets, saved), provenance_of(program)), "");
   }
 
   BakeConfig config() const {
@@ -79,8 +80,8 @@ TEST_CASE("bake: the written model computes what the adapter computes, and says 
 TEST_CASE("bake: the human report names modules, changes and the difference of logits") {
   const Bench bench;
   const std::string text = output_of([&] { bake(bench.config()); });
-  for (const char* part :
-       {"merged module", "attn.c_attn", "mlp.up", "all", "swallowed", "0.0 %", "verified:", "28 tokens in 4 rows"}) {
+  for (const char* part : {"merged module", "attn.c_attn", "mlp.up", "all", "swallowed", "0.0 %",
+                           "verified:", "28 tokens in 4 rows"}) {
     INFO(part);
     CHECK(text.find(part) != std::string::npos);
   }
@@ -126,13 +127,17 @@ TEST_CASE("bake: several adapters add their updates times their factors") {
   CHECK(history["adapters"][1]["factor"] == -2);
 }
 
-TEST_CASE("bake: whole weights of two adapters, or with a factor, are refused by name; so is an adapter given twice") {
+TEST_CASE(
+    "bake: whole weights of two adapters, or with a factor, are refused by name; so is an adapter given "
+    "twice") {
   const Bench bench(Head::classifier, at::kFloat, {"classifier"});
   BakeConfig config = bench.config();
   config.adapters = {bench.adapter.string() + ":0.5"};
-  bench.require_refused(config, ExitCode::mismatch, {"classifier.bias  has the factor 0.5", "classifier.weight"});
+  bench.require_refused(config, ExitCode::mismatch,
+                        {"classifier.bias  has the factor 0.5", "classifier.weight"});
   const Adapter second = random_adapter(bench.program, {"up"}, {"classifier"});
-  write_adapter_folder(bench.folder / "second", pack_adapter(bench.program, second, provenance_of(bench.program)), "");
+  write_adapter_folder(bench.folder / "second",
+                       pack_adapter(bench.program, second, provenance_of(bench.program)), "");
   config.adapters = {bench.adapter.string(), (bench.folder / "second").string()};
   bench.require_refused(config, ExitCode::mismatch, {"classifier.bias  is in two adapters"});
   config.adapters = {bench.adapter.string(), bench.adapter.string()};
@@ -234,7 +239,8 @@ TEST_CASE("bake: the same adapter is never merged twice, other adapters of the b
   again.out = (bench.folder / "twice.pt").string();
   bench.require_refused(again, ExitCode::mismatch, {"is already merged into"});
   const Adapter other = random_adapter(bench.program, {"c_proj"});
-  write_adapter_folder(bench.folder / "other", pack_adapter(bench.program, other, provenance_of(bench.program)), "");
+  write_adapter_folder(bench.folder / "other",
+                       pack_adapter(bench.program, other, provenance_of(bench.program)), "");
   again.adapters = {(bench.folder / "other").string()};
   bench.require_refused(again, ExitCode::mismatch, {"does not fit base"});
 }
@@ -243,7 +249,8 @@ TEST_CASE("bake: merges are remembered across further merges") {
   const Bench bench;
   output_of([&] { bake(bench.config()); });
   const Program merged = Program::load(bench.out);
-  write_adapter_folder(bench.folder / "second", pack_adapter(merged, random_adapter(merged, {"c_proj"}), provenance_of(merged)), "");
+  write_adapter_folder(bench.folder / "second",
+                       pack_adapter(merged, random_adapter(merged, {"c_proj"}), provenance_of(merged)), "");
   BakeConfig next = bench.config();
   next.model.path = bench.out.string();
   next.adapters = {(bench.folder / "second").string()};
@@ -277,7 +284,8 @@ TEST_CASE("bake: a weight that is also used where no adapter acts is noticed, an
   )");
   const TemporaryFolder folder;
   const Program program = Program::load(model);
-  write_adapter_folder(folder / "adapter", pack_adapter(program, random_adapter(program, {"w"}), provenance_of(program)), "");
+  write_adapter_folder(folder / "adapter",
+                       pack_adapter(program, random_adapter(program, {"w"}), provenance_of(program)), "");
   BakeConfig config;
   config.model.path = model.string();
   config.adapters = {(folder / "adapter").string()};

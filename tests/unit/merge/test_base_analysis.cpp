@@ -107,11 +107,13 @@ TEST_CASE("intruders: a strong direction that the base lacks is found, a scaled 
   CHECK(find_intruders(base, base + 20 * at::mm(outside, V.narrow(1, 29, 1).t()), {10, 1e-3}).empty());
 }
 
-TEST_CASE("inspect --base: shrunk intruders scale their singular values in the merged weights and nothing else") {
+TEST_CASE(
+    "inspect --base: shrunk intruders scale their singular values in the merged weights and nothing else") {
   Bench bench({"c_attn:query", "up"});
   // Updates far stronger than the base: their directions lead and are no direction of the base.
   for (auto& [name, tensor] : bench.adapter.tensors()) tensor->mul_(20);
-  write_adapter_folder(bench.path, pack_adapter(bench.program, bench.adapter, provenance_of(bench.program)), "");
+  write_adapter_folder(bench.path, pack_adapter(bench.program, bench.adapter, provenance_of(bench.program)),
+                       "");
   InspectConfig config = bench.config();
   config.intruder_threshold = 0.9;
   config.intruder_directions = 2;

@@ -250,7 +250,8 @@ TEST_CASE("combine: DoRA goes in by what it does to the base's weight, and needs
   config.rank = 16;
   bench.combined(config);
   const Deltas deltas = deltas_of(bench.out);
-  const auto merged = merged_weights(bench.program, fit_adapter(read_adapter_folder(bench.folder / "d"), bench.program));
+  const auto merged =
+      merged_weights(bench.program, fit_adapter(read_adapter_folder(bench.folder / "d"), bench.program));
   REQUIRE(deltas.size() == 2);
   const at::Tensor up = merged.at("mlp.up.weight") - bench.program.weight("mlp.up.weight").value;
   const at::Tensor attn = merged.at("attn.c_attn.weight") - bench.program.weight("attn.c_attn.weight").value;
@@ -259,14 +260,16 @@ TEST_CASE("combine: DoRA goes in by what it does to the base's weight, and needs
   CHECK(length(deltas.at("attn.c_attn") - attn.t()) < 1e-5 * length(attn));
 }
 
-TEST_CASE("combine: biases are kept beside their modules; other choices of biases and token rows are refused") {
+TEST_CASE(
+    "combine: biases are kept beside their modules; other choices of biases and token rows are refused") {
   Bench bench;
   const auto make = [&](const std::string& name, const std::string& bias, bool tokens) {
     Adapter adapter = random_adapter(bench.program, {"up"});
     add_biases(bench.program, adapter, bias);
     if (tokens) add_token_rows(bench.program, adapter, "", {3});
     for (auto& [path, tensor] : adapter.tensors()) tensor->add_(0.1);
-    write_adapter_folder(bench.folder / name, pack_adapter(bench.program, adapter, provenance_of(bench.program)), "");
+    write_adapter_folder(bench.folder / name,
+                         pack_adapter(bench.program, adapter, provenance_of(bench.program)), "");
     return adapter;
   };
   const Adapter a = make("a", "lora_only", false);

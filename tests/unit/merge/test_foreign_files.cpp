@@ -16,17 +16,20 @@ namespace {
 
 GgufFile small_gguf() {
   GgufFile file;
-  file.metadata = {{"general.type", std::string("adapter")}, {"adapter.lora.alpha", 8.0}, {"n", std::int64_t{3}}};
+  file.metadata = {
+      {"general.type", std::string("adapter")}, {"adapter.lora.alpha", 8.0}, {"n", std::int64_t{3}}};
   file.tensors["a"] = at::arange(6, at::kFloat).view({2, 3});
   file.tensors["b"] = at::ones({4}, at::kHalf);
   return file;
 }
 
 TensorMap small_state() {
-  return {{"x.lora_A", at::arange(6, at::kFloat).view({2, 3})}, {"x.lora_B", at::ones({4, 2}, at::kBFloat16)}};
+  return {{"x.lora_A", at::arange(6, at::kFloat).view({2, 3})},
+          {"x.lora_B", at::ones({4, 2}, at::kBFloat16)}};
 }
 
-/// Every bit flip and every truncation: an error of a file, or no error; nothing else. Returns the number of refusals.
+/// Every bit flip and every truncation: an error of a file, or no error; nothing else. Returns the number of
+/// refusals.
 template <class Read>
 int sweep(const std::string& good, Read read) {
   int refused = 0;
@@ -72,7 +75,8 @@ TEST_CASE("gguf: values and tensors come back") {
 
 TEST_CASE("gguf: every flipped bit and every truncation is refused or read, never worse") {
   const std::string good = serialize_gguf(small_gguf());
-  CHECK(sweep(good, [](const std::string& bytes) { parse_gguf(bytes, "a.gguf"); }) > static_cast<int>(good.size()));
+  CHECK(sweep(good, [](const std::string& bytes) { parse_gguf(bytes, "a.gguf"); }) >
+        static_cast<int>(good.size()));
 }
 
 TEST_CASE("gguf: counts, extents and strings beyond the file are refused before anything is allocated") {
@@ -84,7 +88,8 @@ TEST_CASE("gguf: counts, extents and strings beyond the file are refused before 
   };
   require_error([&] { parse_gguf(with(8, std::uint64_t{1} << 62), "a"); }, ExitCode::file, {"tensors"});
   require_error([&] { parse_gguf(with(16, std::uint64_t{1} << 62), "a"); }, ExitCode::file, {"values"});
-  require_error([&] { parse_gguf(with(24, std::uint64_t{1} << 62), "a"); }, ExitCode::file, {"bytes are expected"});
+  require_error([&] { parse_gguf(with(24, std::uint64_t{1} << 62), "a"); }, ExitCode::file,
+                {"bytes are expected"});
   require_error([&] { parse_gguf("GGUX", "a"); }, ExitCode::file, {"does not begin with GGUF"});
 }
 
@@ -104,26 +109,38 @@ TEST_CASE("torch state: every flipped bit of data and every truncation is refuse
 }
 
 TEST_CASE("torch state: pickles that call, import or misuse anything are refused") {
-  require_refused("\x80\x02" "cos\nsystem\nX\x02\0\0\0idR.", {"os.system"});
-  require_refused("\x80\x02" "c__builtin__\neval\n.", {"eval"});
-  require_refused("\x80\x02\x81.", {"operation 129"});                  // NEWOBJ
-  require_refused("\x80\x02" "i", {"operation 105"});                    // INST
-  require_refused("\x80\x02}b.", {"stack is empty"});                    // BUILD without a state
+  require_refused(
+      "\x80\x02"
+      "cos\nsystem\nX\x02\0\0\0idR.",
+      {"os.system"});
+  require_refused(
+      "\x80\x02"
+      "c__builtin__\neval\n.",
+      {"eval"});
+  require_refused("\x80\x02\x81.", {"operation 129"});  // NEWOBJ
+  require_refused(
+      "\x80\x02"
+      "i",
+      {"operation 105"});                              // INST
+  require_refused("\x80\x02}b.", {"stack is empty"});  // BUILD without a state
   require_refused("\x80\x02h\x07.", {"recalls"});
   require_refused("\x80\x02", {"ends too early"});
   require_refused(std::string("\x80\x02X\xff\xff\xff\x7f", 7), {"ends too early"});
   require_refused("\x80\x02K\x01.", {"no dictionary"});
 }
 
-TEST_CASE("torch state: a dictionary that holds itself ends at a depth, a tensor beyond its storage is refused") {
-  require_error([] { read_torch_state(archive_with(std::string("\x80\x02}q\0X\1\0\0\0ah\0s.", 15)), "a.pt"); }, ExitCode::file,
-                {"nested too deep"});
+TEST_CASE(
+    "torch state: a dictionary that holds itself ends at a depth, a tensor beyond its storage is refused") {
+  require_error(
+      [] { read_torch_state(archive_with(std::string("\x80\x02}q\0X\1\0\0\0ah\0s.", 15)), "a.pt"); },
+      ExitCode::file, {"nested too deep"});
   const auto text = [](const std::string& value) {
     return cat('X', static_cast<char>(value.size()), std::string(3, '\0'), value);
   };
   const auto tensor = [&](char size) {
-    return cat("\x80\x02}", text("a"), "ctorch._utils\n_rebuild_tensor_v2\n((", text("storage"), "ctorch\nFloatStorage\n",
-               text("0"), text("cpu"), "K\x06tQK", '\0', "(K", size, "t(K\x01t\x89", "ccollections\nOrderedDict\n)RtRs.");
+    return cat("\x80\x02}", text("a"), "ctorch._utils\n_rebuild_tensor_v2\n((", text("storage"),
+               "ctorch\nFloatStorage\n", text("0"), text("cpu"), "K\x06tQK", '\0', "(K", size, "t(K\x01t\x89",
+               "ccollections\nOrderedDict\n)RtRs.");
   };
   CHECK(read_torch_state(archive_with(tensor('\x06')), "a.pt").at("a").numel() == 6);
   require_refused(tensor('\x07'), {"leaves its storage"});

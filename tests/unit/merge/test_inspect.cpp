@@ -1,11 +1,11 @@
 #include <ATen/ATen.h>
 
 #include "base/json.h"
-#include "lora/merge/inspect.h"
 #include "lora/checkpoint/safetensors.h"
-#include "support/sample_adapter.h"
+#include "lora/merge/inspect.h"
 #include "support/catch.h"
 #include "support/errors.h"
+#include "support/sample_adapter.h"
 #include "support/temporary_folder.h"
 
 using namespace lora;
@@ -84,7 +84,8 @@ TEST_CASE("inspect: untrained and damaged adapters are called so") {
   Bench bench;
   for (auto& [leaf, tensor] : bench.adapter.targets.back().tensors) tensor.zero_();
   bench.adapter.saved_weights.at("classifier.bias")[0] = std::nan("");
-  write_adapter_folder(bench.path, pack_adapter(bench.program, bench.adapter, provenance_of(bench.program)), "");
+  write_adapter_folder(bench.path, pack_adapter(bench.program, bench.adapter, provenance_of(bench.program)),
+                       "");
   const std::string text = bench.text();
   CHECK(text.find("untrained: the update is zero in 1 of 3 modules") != std::string::npos);
   CHECK(text.find("damaged: NaN or Inf in base_model.model.classifier.bias") != std::string::npos);
@@ -103,9 +104,5 @@ TEST_CASE("inspect: text from files reaches the terminal without control charact
 
 TEST_CASE("inspect: a folder that is none is a file error") {
   const Bench bench;
-  require_error(
-      [&] {
-        inspect(asked(bench.folder / "absent", false));
-      },
-      ExitCode::file, {"does not exist"});
+  require_error([&] { inspect(asked(bench.folder / "absent", false)); }, ExitCode::file, {"does not exist"});
 }

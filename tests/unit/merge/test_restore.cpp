@@ -19,8 +19,9 @@ namespace {
 struct Bench {
   explicit Bench(at::ScalarType type = at::kFloat)
       : model(every_kind_model(folder.path(), Head::own, type)), program(Program::load(model)) {
-    write_adapter_folder(adapter, pack_adapter(program, random_adapter(program, {"c_attn", "up"}), provenance_of(program)),
-                         "");
+    write_adapter_folder(
+        adapter, pack_adapter(program, random_adapter(program, {"c_attn", "up"}), provenance_of(program)),
+        "");
   }
 
   void merge() const {
@@ -42,13 +43,14 @@ struct Bench {
     return config;
   }
 
-  void require_refused(const RestoreConfig& asked, ExitCode code, std::initializer_list<std::string> parts) const {
+  void require_refused(const RestoreConfig& asked, ExitCode code,
+                       std::initializer_list<std::string> parts) const {
     require_error([&] { output_of([&] { restore(asked); }); }, code, parts);
   }
 
   TemporaryFolder folder;
-  std::filesystem::path model, adapter = folder / "adapter", merged = folder / "merged.pt", undo = folder / "undo",
-                               restored = folder / "restored.pt";
+  std::filesystem::path model, adapter = folder / "adapter", merged = folder / "merged.pt",
+                               undo = folder / "undo", restored = folder / "restored.pt";
   Program program;
 };
 
@@ -58,7 +60,8 @@ TEST_CASE("byte planes: every width comes back, and small changes take little ro
   at::manual_seed(1);
   for (const at::ScalarType type : {at::kChar, at::kHalf, at::kFloat, at::kDouble}) {
     const at::Tensor before = (at::randn({5000}) * 50).to(type), after = (at::randn({5000}) * 50).to(type);
-    const std::string difference = encode_difference(bytes_of(before), bytes_of(after), before.element_size());
+    const std::string difference =
+        encode_difference(bytes_of(before), bytes_of(after), before.element_size());
     CHECK(decode_difference(difference, bytes_of(after), before.element_size(), "x") == bytes_of(before));
   }
   const at::Tensor weight = at::randn({100000}) * 0.02, changed = weight * (1 + 1e-3 * at::randn({100000}));
@@ -71,7 +74,8 @@ TEST_CASE("byte planes: every width comes back, and small changes take little ro
 TEST_CASE("byte planes: differences that are damaged or of other sizes are file errors") {
   const std::string difference = encode_difference("abcdefgh", "abcdefgx", 4);
   for (std::size_t length = 0; length < difference.size(); ++length) {
-    require_error([&] { decode_difference(difference.substr(0, length), "abcdefgx", 4, "x"); }, ExitCode::file, {"x: "});
+    require_error([&] { decode_difference(difference.substr(0, length), "abcdefgx", 4, "x"); },
+                  ExitCode::file, {"x: "});
   }
   require_error([&] { decode_difference(difference, "abcd", 4, "x"); }, ExitCode::file);
   require_error([&] { decode_difference(difference, "abcdefghijkl", 4, "x"); }, ExitCode::file);

@@ -55,7 +55,8 @@ TEST_CASE("verify: a sound adapter passes every check") {
   Program base = Program::load(bench.model);
   const auto weight = base.weight("classifier.weight").value;
   check_adapter(bench.path, &base);
-  CHECK(base.weight("classifier.weight").value.is_same(weight));  // nothing of the adapter is left in the base
+  CHECK(
+      base.weight("classifier.weight").value.is_same(weight));  // nothing of the adapter is left in the base
 }
 
 TEST_CASE("verify: without a base, what needs one is not checked") {

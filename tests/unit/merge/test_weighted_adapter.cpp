@@ -17,9 +17,7 @@ TEST_CASE("weighted adapter: the weight follows the last colon and is 1 without 
 
 TEST_CASE("weighted adapter: all items of another form are refused at once, with the form") {
   require_error(
-      [] {
-        parse_weighted_adapters({"good", "", ":1", "a:", "b:half", "c:0", "d:inf", "e:nan", "f:1e999"});
-      },
+      [] { parse_weighted_adapters({"good", "", ":1", "a:", "b:half", "c:0", "d:inf", "e:nan", "f:1e999"}); },
       ExitCode::usage,
       {"8 of 9 adapters", "DIR:WEIGHT", "\"\" has no folder", "\":1\" has no folder", "\"a:\"", "\"half\"",
        "\"c:0\"", "\"d:inf\"", "\"e:nan\"", "\"f:1e999\""});

@@ -1,4 +1,4 @@
-#include "eval/weights_in_place.h"
+#include "adapter/weights_in_place.h"
 
 #include <ATen/ATen.h>
 

@@ -23,12 +23,13 @@ void refuse_missing_scale(const ConvertConfig& config) {
               "give both as in the training: --rank 4 --alpha 32");
 }
 
+/// The number of enabled parts; 0 without a mask.
 std::int64_t enabled_parts(const std::string& mask) {
-  if (mask.find_first_not_of("01") != std::string::npos ||
-      (!mask.empty() && mask.find('1') == std::string::npos))
-    throw Error(ExitCode::usage, cat("--mask \"", printable(mask), "\" is no list of 0 and 1 with a 1 in it"),
-                "101 for query and value");
-  return std::count(mask.begin(), mask.end(), '1');
+  const auto parts = std::count(mask.begin(), mask.end(), '1');
+  if (mask.empty() || (parts > 1 && mask.find_first_not_of("01") == std::string::npos)) return parts;
+  throw Error(
+      ExitCode::usage, cat("--mask \"", printable(mask), "\" is no list of 0 and 1 with two 1 in it"),
+      "101 for query and value; a MergedLinear with one part looks like a plain layer and cannot be read");
 }
 
 /// A grouped pair as one low-rank product: the groups' columns side by side, each in the rows of its part.
@@ -50,60 +51,56 @@ ModuleUpdate ungrouped(ModuleUpdate update, const std::string& mask, std::int64_
   return update;
 }
 
-std::string shapes(const at::Tensor& A, const at::Tensor& B) {
-  return cat("lora_A [", join(A.sizes(), ", "), "] and lora_B [", join(B.sizes(), ", "), "]");
+/// The module's update, or what is wrong with its factors.
+void add_module(std::string module, const at::Tensor& A, const at::Tensor& B, const ConvertConfig& config,
+                std::vector<ModuleUpdate>& updates, std::vector<std::string>& defects) {
+  const std::int64_t rank = *config.rank, parts = enabled_parts(config.mask);
+  if (module.starts_with(kNest)) module = module.substr(std::string(kNest).size());
+  ModuleUpdate update;
+  update.module = module;
+  update.embedding = names_embedding(module);
+  update.A = A;
+  update.B = B;
+  update.config.rank = rank;
+  update.config.alpha = *config.alpha;
+  const bool matrices = A.dim() == 2 && B.dim() == 2 && A.is_floating_point() && B.is_floating_point();
+  if (matrices && A.size(0) == rank && B.size(1) == rank) {
+    updates.push_back(update);
+  } else if (matrices && parts > 0 && A.size(0) == rank * parts && B.size(1) == rank &&
+             B.size(0) % parts == 0) {
+    updates.push_back(ungrouped(update, config.mask, rank));
+  } else {
+    defects.push_back(cat("  ", printable(module), "  has lora_A [", join(A.sizes(), ", "), "] and lora_B [",
+                          join(B.sizes(), ", "), "], expected [", rank, ", in] and [out, ", rank, "]"));
+  }
 }
 
 }  // namespace
 
 AdapterFolder read_loralib(const std::filesystem::path& path, const ConvertConfig& config) {
   refuse_missing_scale(config);
-  const std::int64_t rank = *config.rank, parts = enabled_parts(config.mask);
+  enabled_parts(config.mask);
   const MappedFile mapped(path);
   const TensorMap tensors = read_torch_state(mapped.bytes(), path.string());
   std::vector<ModuleUpdate> updates;
   std::vector<std::string> defects;
-  for (const auto& [name, A] : tensors) {
-    if (name.ends_with(kB)) {
-      if (!tensors.count(name.substr(0, name.size() - std::string(kB).size()) + kA))
-        defects.push_back(cat("  ", printable(name), "  without lora_A"));
-      continue;
-    }
-    if (!name.ends_with(kA)) {
+  for (const auto& [name, tensor] : tensors) {
+    const bool is_a = name.ends_with(kA), is_b = name.ends_with(kB);
+    const std::string module = is_a || is_b ? name.substr(0, name.size() - std::string(kA).size()) : name;
+    const auto other = tensors.find(module + (is_a ? kB : kA));
+    if (!is_a && !is_b)
       defects.push_back(cat("  ", printable(name), "  is no lora_A or lora_B"));
-      continue;
-    }
-    std::string module = name.substr(0, name.size() - std::string(kA).size());
-    const auto found = tensors.find(module + kB);
-    if (found == tensors.end()) {
-      defects.push_back(cat("  ", printable(name), "  without lora_B"));
-      continue;
-    }
-    if (module.starts_with(kNest)) module = module.substr(std::string(kNest).size());
-    const at::Tensor& B = found->second;
-    ModuleUpdate update;
-    update.module = module;
-    update.embedding = names_embedding(module);
-    update.A = A;
-    update.B = B;
-    update.config.rank = rank;
-    update.config.alpha = *config.alpha;
-    const bool matrices = A.dim() == 2 && B.dim() == 2 && A.is_floating_point() && B.is_floating_point();
-    if (matrices && A.size(0) == rank && B.size(1) == rank) {
-      updates.push_back(update);
-    } else if (matrices && parts > 0 && A.size(0) == rank * parts && B.size(1) == rank &&
-               B.size(0) % parts == 0) {
-      updates.push_back(ungrouped(update, config.mask, rank));
-    } else {
-      defects.push_back(cat("  ", printable(module), "  has ", shapes(A, B), ", expected [", rank,
-                            ", in] and [out, ", rank, "]"));
-    }
+    else if (other == tensors.end())
+      defects.push_back(cat("  ", printable(name), "  without its other factor"));
+    else if (is_a)
+      add_module(module, tensor, other->second, config, updates, defects);
   }
   if (updates.empty() && defects.empty()) defects.push_back("  no tensor at all");
   if (defects.empty()) return folder_of(updates, config);
-  throw Error(ExitCode::file,
-              cat("\"", path.string(), "\" is no loralib adapter of rank ", rank, "\n", join(defects, "\n")),
-              "--rank is r of the training; a MergedLinear needs --mask; biases cannot be converted");
+  throw Error(
+      ExitCode::file,
+      cat("\"", path.string(), "\" is no loralib adapter of rank ", *config.rank, "\n", join(defects, "\n")),
+      "--rank is r of the training; a MergedLinear needs --mask; biases cannot be converted");
 }
 
 void write_loralib(const std::filesystem::path& path, const AdapterFolder& adapter, const ConvertConfig&) {

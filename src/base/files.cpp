@@ -12,6 +12,7 @@ namespace lora {
 namespace {
 
 constexpr std::size_t kWriteChunk = std::size_t{1} << 30;  ///< Linux writes at most 2 GiB at once
+constexpr std::uint64_t kSendBytes = std::uint64_t{1} << 24;
 
 std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
@@ -87,7 +88,13 @@ PendingFile::~PendingFile() {
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
-void PendingFile::write(std::string_view bytes) { write_all(descriptor_, bytes, target_); }
+void PendingFile::write(std::string_view bytes) {
+  write_all(descriptor_, bytes, target_);
+  unsent_ += bytes.size();
+  if (unsent_ < kSendBytes) return;
+  ::sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE);  // so that accept() has less to wait for
+  unsent_ = 0;
+}
 
 void PendingFile::accept() {
   if (::fchmod(descriptor_, usual_mode()) != 0 || ::fsync(descriptor_) != 0) throw_errno("write", target_);

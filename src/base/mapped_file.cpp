@@ -9,7 +9,7 @@ namespace lora {
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat info{};
+  struct stat info {};
   if (!file.is_open() || ::fstat(file.get(), &info) != 0) throw_errno("read", path);
   if (!S_ISREG(info.st_mode)) {
     throw Error(ExitCode::io, cat("cannot read \"", path.string(), "\": it is ",
@@ -17,13 +17,13 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   }
   size_ = static_cast<std::size_t>(info.st_size);
   if (size_ == 0) return;
-  void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  void* data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) throw_errno("map", path);
-  data_ = static_cast<const char*>(data);
+  data_ = static_cast<char*>(data);
 }
 
 MappedFile::~MappedFile() {
-  if (data_) ::munmap(const_cast<char*>(data_), size_);
+  if (data_) ::munmap(data_, size_);
 }
 
 }  // namespace lora

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <future>
 #include <iostream>
 
 #include "checkpoint/adapter_metadata.h"
@@ -39,11 +40,10 @@ void check_options(const BakeConfig& config) {
   }
 }
 
-/// What is left of base and adapters when the merged weights are known.
+/// What goes into the merged file.
 struct Merge {
   std::map<std::string, at::Tensor> weights;  ///< by path in the file
   Json history;
-  ProbedLogits live;
 };
 
 /// A tied weight that gets a tensor of its own cannot be tied again.
@@ -57,10 +57,10 @@ void refuse_untying(const Program& program, const std::vector<MergedWeight>& mer
   }
 }
 
-Merge merge(const BakeConfig& config, const Json& history, Program program, AdapterSources& adapters,
+Merge merge(const BakeConfig& config, const Json& history, Program& program, AdapterSources& adapters,
             Undo& undo, BakeReport& report) {
   const std::vector<MergedWeight> merged = merge_targets(program, adapters.mix());
-  Merge result{whole_weights(adapters.mix()), merged_history(history, adapters, program.fingerprint()), {}};
+  Merge result{whole_weights(adapters.mix()), merged_history(history, adapters, program.fingerprint())};
   refuse_no_change(program, result.weights, merged);
   if (!config.undo.empty()) refuse_untying(program, merged);
   for (const auto& [path, value] : result.weights) report.replaced.push_back(path);
@@ -71,18 +71,21 @@ Merge merge(const BakeConfig& config, const Json& history, Program program, Adap
   if (!config.undo.empty()) {
     for (const auto& [path, value] : result.weights) undo.add(path, program.weight(path).value, value);
   }
-  result.live = probe_live(program, adapters.mix());
   return result;
 }
 
-void bake_file(const BakeConfig& config, const Json& history, Program program, AdapterSources& adapters,
+void bake_file(const BakeConfig& config, const Json& history, Program& program, AdapterSources& adapters,
                Undo& undo, BakeReport& report) {
-  const Merge merged = merge(config, history, std::move(program), adapters, undo, report);
+  Merge merged = merge(config, history, program, adapters, undo, report);
   PendingFile file(config.out, fs::file_size(config.model.path));
-  save_model(config.model.path, file, merged.weights, merged.history.dump());
-  report.probe_rows = merged.live.rows;
-  report.probe_tokens = merged.live.tokens;
-  report.difference = compare_with(merged.live, Program::load(file.path()));
+  auto writing =
+      std::async(std::launch::async, [&] { program.save(file, merged.weights, merged.history.dump()); });
+  const ProbedLogits live = probe_live(program, adapters.mix());
+  writing.get();
+  merged.weights.clear();
+  report.probe_rows = live.rows;
+  report.probe_tokens = live.tokens;
+  report.difference = compare_with(live, Program::load_to_run(file.path()));
   refuse_difference(report);
   report.bytes = fs::file_size(file.path());
   file.accept();
@@ -107,7 +110,7 @@ int bake(const BakeConfig& config) {
   Undo undo;
   undo.facts = {{"base_fingerprint", report.base_fingerprint}, {"history", history}};
   if (config.hf.empty()) {
-    bake_file(config, history, std::move(program), adapters, undo, report);
+    bake_file(config, history, program, adapters, undo, report);
   } else {
     const std::string text = merged_history(history, adapters, report.base_fingerprint).dump(2);
     bake_folder(config, program, adapters, text, undo, report);

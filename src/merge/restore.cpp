@@ -74,13 +74,11 @@ Restoration undo_file(const RestoreConfig& config, const Json& history, const Un
   if (const std::string stated = text_of(undo.facts, "base_fingerprint"); stated != expected)
     fail_not_base(config, expected, stated);
   std::map<std::string, at::Tensor> weights;
-  {
-    const Program merged = Program::load(config.model);
-    for (const std::string& name : undo.names()) weights[name] = undo.before(name, merged.weight(name).value);
-  }
+  const Program merged = Program::load(config.model);
+  for (const std::string& name : undo.names()) weights[name] = undo.before(name, merged.weight(name).value);
   const Json before = undo.facts.value("history", Json());
   PendingFile file(config.out, fs::file_size(config.model));
-  save_model(config.model, file, weights, before.is_object() ? before.dump() : std::string());
+  merged.save(file, weights, before.is_object() ? before.dump() : std::string());
   const std::string found = Program::load(file.path()).fingerprint();
   if (found != expected) fail_not_base(config, expected, found);
   file.accept();

@@ -1,16 +1,20 @@
 #include "model/archive.h"
 
+#include <ATen/EmptyTensor.h>
 #include <caffe2/serialize/inline_container.h>
-#include <torch/csrc/jit/serialization/import.h>
 
-#include "base/json.h"
+#include <algorithm>
+#include <new>
+#include <optional>
+
 #include "lora/base/error.h"
 #include "lora/base/text.h"
+#include "model/import_module.h"
+#include "model/mapped_reader.h"
 
 namespace lora {
 namespace {
 
-constexpr std::string_view kExtraFolder = "extra/";
 constexpr const char* kExportHint =
     "make one with scripts/export_model.py SOURCE OUT.pt, or save torch.jit.trace(...) with .save()";
 
@@ -28,16 +32,39 @@ void check_readable(const std::filesystem::path& path) {
   if (std::filesystem::file_size(path, ignored) == 0) fail_load(path, "it is empty");
 }
 
-std::vector<std::string> extra_names(const std::filesystem::path& path) {
-  caffe2::serialize::PyTorchStreamReader reader(path.string());
-  if (!reader.hasRecord("constants.pkl")) {
-    fail_load(path, "it is a ZIP archive without TorchScript code (a torch.save() file?)");
+struct OpenArchive {
+  std::shared_ptr<MappedFile> file;
+  std::vector<ZipEntry> entries;
+};
+
+OpenArchive open_archive(const std::filesystem::path& path) {
+  OpenArchive archive{std::make_shared<MappedFile>(path), {}};
+  archive.entries = list_zip(archive.file->bytes(), cat("\"", path.string(), "\""));
+  const bool has_code =
+      std::any_of(archive.entries.begin(), archive.entries.end(),
+                  [](const ZipEntry& entry) { return entry.name.ends_with("/constants.pkl"); });
+  if (!has_code) fail_load(path, "it is a ZIP archive without TorchScript code (a torch.save() file?)");
+  return archive;
+}
+
+/// Extra files may be compressed: LibTorch's reader unpacks them.
+ExtraFiles extra_files(const OpenArchive& archive) {
+  ExtraFiles files;
+  std::optional<caffe2::serialize::PyTorchStreamReader> reader;
+  for (const ZipEntry& entry : archive.entries) {
+    const auto root = entry.name.find('/');
+    if (root == std::string::npos || !std::string_view(entry.name).substr(root + 1).starts_with(kExtraFolder))
+      continue;
+    const std::string record = entry.name.substr(root + 1), name = record.substr(kExtraFolder.size());
+    if (entry.method == ZipEntry::kStored) {
+      files[name] = entry.bytes;
+      continue;
+    }
+    if (!reader) reader.emplace(std::make_shared<MappedReader>(archive.file));
+    const auto [data, size] = reader->getRecord(record);
+    files[name] = std::string(static_cast<const char*>(data.get()), size);
   }
-  std::vector<std::string> names;
-  for (const std::string& record : reader.getAllRecords()) {
-    if (record.starts_with(kExtraFolder)) names.push_back(record.substr(kExtraFolder.size()));
-  }
-  return names;
+  return files;
 }
 
 template <class Function>
@@ -49,6 +76,24 @@ auto reading(const std::filesystem::path& path, Function function) {
     throw Error(ExitCode::memory, cat("not enough memory to load \"", path.string(), "\""));
   } catch (const c10::Error& error) {
     fail_load(path, short_torch_message(error.what_without_backtrace()));
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {  // the code's compiler and damaged pickles have other types
+    fail_load(path, short_torch_message(error.what()));
+  }
+}
+
+void check_extents(const torch::jit::Module& module, const std::filesystem::path& path) {
+  for (const auto& attribute : module.named_attributes()) {
+    if (!attribute.value.isTensor() || !attribute.value.toTensor().has_storage()) continue;
+    const at::Tensor tensor = attribute.value.toTensor();
+    const std::size_t needed =
+        at::detail::computeStorageNbytes(tensor.sizes(), tensor.strides(), tensor.itemsize(),
+                                         static_cast<std::size_t>(tensor.storage_offset()));
+    if (tensor.numel() > 0 && needed > tensor.storage().nbytes())
+      fail_load(path, cat("tensor \"", printable(attribute.name), "\" is larger than its data"));
   }
 }
 
@@ -70,25 +115,18 @@ std::string short_torch_message(const std::string& what) {
 
 Archive load_archive(const std::filesystem::path& path) {
   return reading(path, [&] {
-    torch::jit::ExtraFilesMap extra;
-    for (const std::string& name : extra_names(path)) extra[name] = "";
-    torch::jit::Module module = torch::jit::load(path.string(), at::kCPU, extra);
-    if (module.hasattr("training")) module.eval();
-    return Archive{std::move(module), ExtraFiles(extra.begin(), extra.end())};
+    OpenArchive opened = open_archive(path);
+    ImportedModule imported = import_module(opened.file, opened.entries);
+    check_extents(imported.module, path);
+    if (imported.module.hasattr("training")) imported.module.eval();
+    ExtraFiles extra = extra_files(opened);
+    return Archive{std::move(imported.module), std::move(extra), std::move(imported.entry_of_storage),
+                   std::move(opened.file), std::move(opened.entries)};
   });
 }
 
 ExtraFiles read_extra_files(const std::filesystem::path& path) {
-  return reading(path, [&] {
-    ExtraFiles files;
-    const auto names = extra_names(path);
-    caffe2::serialize::PyTorchStreamReader reader(path.string());
-    for (const std::string& name : names) {
-      auto [data, size] = reader.getRecord(cat(kExtraFolder, name));
-      files[name] = std::string(static_cast<const char*>(data.get()), size);
-    }
-    return files;
-  });
+  return reading(path, [&] { return extra_files(open_archive(path)); });
 }
 
 }  // namespace lora

@@ -4,19 +4,29 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "base/zip_archive.h"
+#include "lora/base/files.h"
 #include "lora/model/model_info.h"
 
 namespace lora {
 
+inline constexpr std::string_view kExtraFolder = "extra/";  ///< of an archive, below its root
+
 /// Extra files of a TorchScript archive: name -> content.
 using ExtraFiles = std::map<std::string, std::string>;
 
-/// A loaded archive. The module is on the CPU and in evaluation mode.
+/// A loaded archive. The module is on the CPU, in evaluation mode, and its tensors are the mapped file.
 struct Archive {
   torch::jit::Module module;
   ExtraFiles extra;
+  std::map<const void*, std::string> entry_of_storage;  ///< where a storage begins -> name among `entries`
+  std::shared_ptr<MappedFile> file;
+  std::vector<ZipEntry> entries;  ///< views of `file`
 };
 
 /// file error: missing, no TorchScript archive, damaged. The hint says how to make one.

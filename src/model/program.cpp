@@ -33,6 +33,19 @@ void refuse_non_finite(const std::vector<Weight>& weights, const std::filesystem
               "the file is damaged or was saved from a diverged training");
 }
 
+/// What LibTorch does not like about a model is an error of its file.
+template <class Function>
+Program using_file(const std::filesystem::path& path, Function function) {
+  try {
+    return function();
+  } catch (const c10::Error& error) {
+    throw Error(
+        ExitCode::file,
+        cat("\"", path.string(), "\" cannot be used: ", short_torch_message(error.what_without_backtrace())),
+        "export the model with scripts/export_model.py");
+  }
+}
+
 }  // namespace
 
 ModelInputs Program::Impl::probe_inputs() const {
@@ -62,8 +75,27 @@ std::vector<c10::IValue> Program::Impl::stack(const ModelInputs& inputs) const {
   return values;
 }
 
-void Program::Impl::complete_info(const at::Tensor& logits) {
+Program::Impl::Impl(std::filesystem::path file)
+    : path(std::move(file)),
+      archive(load_archive(path)),
+      info(parse_model_info(archive.extra, path)),
+      lowered(lower(archive.module, "forward")) {
+  if (!info.has_metadata) info.key_prefix = guess_wrapper_prefix(archive.module);
   info.inputs = lowered.inputs;
+  index_weights();
+}
+
+void Program::Impl::index_weights() {
+  for (std::size_t i = 0; i < lowered.weights.size(); ++i) {
+    weight_of_path[lowered.weights[i].path] = i;
+    for (const std::string& alias : lowered.weights[i].aliases) weight_of_path[alias] = i;
+  }
+}
+
+void Program::Impl::complete_info() {
+  const at::NoGradGuard no_grad;
+  const at::Tensor logits =
+      logits_of(run_graph(torch::jit::Code(lowered.graph, "probe"), stack(probe_inputs())));
   if (!info.has_metadata) info.task = logits.dim() == 2 ? Task::classification : Task::language_model;
   const bool fits =
       logits.dim() == (info.task == Task::language_model ? 3 : 2) && logits.size(0) == kProbeRows;
@@ -79,16 +111,7 @@ void Program::Impl::complete_info(const at::Tensor& logits) {
   }
 }
 
-void Program::Impl::index_weights() {
-  for (std::size_t i = 0; i < lowered.weights.size(); ++i) {
-    weight_of_path[lowered.weights[i].path] = i;
-    for (const std::string& alias : lowered.weights[i].aliases) weight_of_path[alias] = i;
-  }
-}
-
-void Program::Impl::analyse(const torch::jit::Module& module) {
-  index_weights();
-  if (!info.has_metadata) info.key_prefix = guess_wrapper_prefix(module);
+void Program::Impl::analyse() {
   std::vector<LocatedSite> located = locate_sites(lowered, info.key_prefix);
   unsited = lora::weights_without_site(lowered, located);
   const auto fused = assign_roles(lowered, located);
@@ -99,15 +122,12 @@ void Program::Impl::analyse(const torch::jit::Module& module) {
     if (!info.vocab_size) info.vocab_size = first_embedding->site.in;
     if (!info.hidden_size) info.hidden_size = first_embedding->site.out;
   }
-
   const at::NoGradGuard no_grad;
-  const auto probe = stack(probe_inputs());
-  if (!fused.empty()) find_slices(lowered, record_run(*lowered.graph, probe), fused, located);
+  if (!fused.empty()) find_slices(lowered, record_run(*lowered.graph, stack(probe_inputs())), fused, located);
   for (LocatedSite& each : located) {
     if (each.site.role == SiteRole::head && !each.site.own_slot) each.site.path = "lm_head";
     sites.push_back(std::move(each.site));
   }
-  complete_info(logits_of(run_graph(torch::jit::Code(lowered.graph, "probe"), probe)));
 }
 
 Program::Program(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -115,21 +135,23 @@ Program::Program(Program&&) noexcept = default;
 Program::~Program() = default;
 
 Program Program::load(const std::filesystem::path& path) {
-  const Archive archive = load_archive(path);
-  auto impl = std::make_unique<Impl>();
-  impl->path = path;
-  impl->info = parse_model_info(archive.extra, path);
-  try {
-    impl->lowered = lower(archive.module, "forward");
+  return using_file(path, [&] {
+    auto impl = std::make_unique<Impl>(path);
+    impl->fingerprint = std::async(std::launch::async, fingerprint_weights, impl->lowered.weights).share();
     refuse_non_finite(impl->lowered.weights, path);
-    impl->analyse(archive.module);
-  } catch (const c10::Error& error) {
-    throw Error(
-        ExitCode::file,
-        cat("\"", path.string(), "\" cannot be used: ", short_torch_message(error.what_without_backtrace())),
-        "export the model with scripts/export_model.py");
-  }
-  return Program(std::move(impl));
+    impl->analyse();
+    impl->complete_info();
+    return Program(std::move(impl));
+  });
+}
+
+Program Program::load_to_run(const std::filesystem::path& path) {
+  return using_file(path, [&] {
+    auto impl = std::make_unique<Impl>(path);
+    impl->fingerprint = std::async(std::launch::deferred, fingerprint_weights, impl->lowered.weights).share();
+    impl->complete_info();
+    return Program(std::move(impl));
+  });
 }
 
 const std::filesystem::path& Program::path() const { return impl_->path; }
@@ -146,7 +168,6 @@ const Weight& Program::weight(const std::string& path) const {
 }
 
 void Program::set_weight(const std::string& path, at::Tensor value) {
-  fingerprint();  // of the weights as loaded
   const Weight& weight = this->weight(path);
   if (weight.value.sizes() != value.sizes()) {
     throw Error(ExitCode::internal, cat("weight \"", path, "\" has shape [", join(weight.value.sizes(), ", "),
@@ -162,9 +183,6 @@ void Program::to(at::Device device) {
   impl_->device = device;
 }
 
-const std::string& Program::fingerprint() const {
-  if (impl_->fingerprint.empty()) impl_->fingerprint = fingerprint_weights(impl_->lowered.weights);
-  return impl_->fingerprint;
-}
+const std::string& Program::fingerprint() const { return impl_->fingerprint.get(); }
 
 }  // namespace lora

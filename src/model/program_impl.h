@@ -2,12 +2,14 @@
 
 #include <ATen/core/ivalue.h>
 
+#include <future>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "lora/model/program.h"
+#include "model/archive.h"
 #include "model/lowering.h"
 #include "model/sites.h"
 
@@ -15,17 +17,24 @@ namespace lora {
 
 struct Program::Impl {
   std::filesystem::path path;
+  Archive archive;  ///< as loaded
   ModelInfo info;
   Lowered lowered;
   std::vector<Site> sites;
   std::vector<std::string> unsited;
   std::map<std::string, std::size_t> weight_of_path;
   at::Device device = at::kCPU;
-  mutable std::string fingerprint;
+  std::shared_future<std::string> fingerprint;
   mutable std::optional<bool> selectable;
 
-  /// Finds sites, roles and slices, and completes `info`, by graph and by one run on a small probe.
-  void analyse(const torch::jit::Module& module);
+  /// Loads and lowers `file`.
+  explicit Impl(std::filesystem::path file);
+
+  /// Finds sites, roles and slices by graph and by one run on a small probe.
+  void analyse();
+
+  /// Fills in what the file says nothing about.
+  void complete_info();
 
   /// What the graph takes for these inputs: inputs, then weights.
   std::vector<c10::IValue> stack(const ModelInputs& inputs) const;
@@ -38,7 +47,6 @@ struct Program::Impl {
 
  private:
   void index_weights();
-  void complete_info(const at::Tensor& logits);
 };
 
 }  // namespace lora

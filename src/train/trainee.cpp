@@ -109,7 +109,6 @@ void Trainee::start_from(const TrainConfig& config) {
 }
 
 void Trainee::collect_weights() {
-  program_.fingerprint();  // of the weights as loaded
   for (const Weight& weight : program_.weights()) {
     if (!weight.is_parameter || !weight.value.is_floating_point()) continue;
     weights_.push_back({weight.path, weight.value.scalar_type(), weight.value});
@@ -161,7 +160,7 @@ void Trainee::write_model(const std::filesystem::path& file, const AdapterProven
                 {"base_fingerprint", provenance.base_fingerprint},
                 {"tokenizer_hash", provenance.tokenizer_hash}};
   for (const auto& [key, value] : provenance.facts) facts[key] = value;
-  save_model(program_.path(), file, values, facts.dump());
+  program_.save(file, values, facts.dump());
 }
 
 }  // namespace lora

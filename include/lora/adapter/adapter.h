@@ -88,9 +88,9 @@ using AdapterMix = std::vector<WeightedAdapter>;
 /// dropout; the adapters must outlive them.
 std::vector<HookedSite> make_hooks(const AdapterMix& mix);
 
-/// Merged weights by path in the file, one rounding each, ready for save_model; includes saved_weights.
+/// Merged weights by path in the file, one rounding each, ready for Program::save; includes saved_weights.
 /// Mismatch error if a merged weight is tied to one that must not change (embedding and head) unless
-/// save_model unties it, and if the merge would change nothing.
+/// Program::save unties it, and if the merge would change nothing.
 std::map<std::string, at::Tensor> merged_weights(const Program& program, const Adapter& adapter);
 
 }  // namespace lora

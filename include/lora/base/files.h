@@ -30,6 +30,7 @@ class PendingFile {
  private:
   std::filesystem::path target_, path_;
   int descriptor_;
+  std::uint64_t unsent_ = 0;  ///< bytes that the disk was not yet asked to write
 };
 
 /// Replaces `path` by `bytes` so that a reader sees the old or the new content and nothing between, by a
@@ -65,7 +66,8 @@ class FolderLock {
   int descriptor_;
 };
 
-/// A read-only memory mapping of a whole file.
+/// A private memory mapping of a whole file: pages are read when they are touched and shared with other
+/// processes until they are written to, which never changes the file.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);
@@ -73,9 +75,10 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
   std::string_view bytes() const { return {data_, size_}; }
+  char* data() { return data_; }
 
  private:
-  const char* data_ = nullptr;
+  char* data_ = nullptr;
   std::size_t size_ = 0;
 };
 

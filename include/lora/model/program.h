@@ -75,8 +75,12 @@ class Executable {
 /// frozen (requires_grad false) when loaded; replacing one through set_weight affects every Executable.
 class Program {
  public:
-  /// Loads a TorchScript file. file error: damaged, foreign, frozen, or using what lowering refuses (named).
+  /// Loads a TorchScript file, whose weights are mapped: read when they are used, shared between processes.
+  /// file error: damaged, foreign, frozen, or using what lowering refuses (named).
   static Program load(const std::filesystem::path& path);
+
+  /// Only what it takes to run it without hooks: no sites, no look at the weights' values. Errors as load().
+  static Program load_to_run(const std::filesystem::path& path);
 
   Program(Program&&) noexcept;
   ~Program();
@@ -99,11 +103,20 @@ class Program {
   void to(at::Device device);
   at::Device device() const;
 
-  /// SHA-256 over sorted name, dtype, shape and content of all weights: what an adapter is tied to. Computed
-  /// on first use, of the weights as loaded.
+  /// SHA-256 over sorted name, dtype, shape and content of all weights as loaded: what an adapter is tied to.
+  /// Computed in the background from load() on.
   const std::string& fingerprint() const;
 
   Executable executable(std::vector<HookedSite> hooks = {}) const;
+
+  /// Writes a copy of the file, as it was loaded, with some weights replaced (by path in the file), keeping
+  /// structure, methods, types and extra files. `provenance_json`, unless empty, is stored as extra file
+  /// `lora_provenance.json`. A path that shares its tensor with others gets one of its own.
+  void save(PendingFile& out, const std::map<std::string, at::Tensor>& weights,
+            const std::string& provenance_json) const;
+  /// The same, under its name at once.
+  void save(const std::filesystem::path& out, const std::map<std::string, at::Tensor>& weights,
+            const std::string& provenance_json) const;
 
   struct Impl;
 
@@ -112,16 +125,7 @@ class Program {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Writes a copy of the model file `source` with some weights replaced (by path in the file), keeping
-/// structure, methods, types and extra files. `provenance` is stored as extra file `lora_provenance.json`.
-/// A path that shares its tensor with others gets one of its own.
-void save_model(const std::filesystem::path& source, PendingFile& out,
-                const std::map<std::string, at::Tensor>& weights, const std::string& provenance_json);
-/// The same, under its name at once.
-void save_model(const std::filesystem::path& source, const std::filesystem::path& out,
-                const std::map<std::string, at::Tensor>& weights, const std::string& provenance_json);
-
-/// `lora_provenance.json` of a file that save_model wrote; empty otherwise.
+/// `lora_provenance.json` of a file that Program::save wrote; empty otherwise.
 std::string read_provenance(const std::filesystem::path& path);
 
 }  // namespace lora

@@ -40,7 +40,7 @@ TEST_CASE("merge: a tied head with an attribute of its own is untied") {
   const auto weights = merged_weights(program, filled(program, {"lm_head"}, 0.1));
   REQUIRE(weights.size() == 1);
   const auto out = folder / "untied.pt";
-  save_model(program.path(), out, weights, "{}");
+  program.save(out, weights, "{}");
   const Program merged = Program::load(out);
   CHECK(at::equal(merged.weight("wte.weight").value, program.weight("wte.weight").value));
   CHECK(at::allclose(merged.weight("lm_head.weight").value,

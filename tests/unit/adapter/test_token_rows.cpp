@@ -70,7 +70,7 @@ TEST_CASE("token rows: the model computes what it computes with the rows in its 
 TEST_CASE("token rows: a merged file stores a tied weight once") {
   const Bench bench(Head::aliased);
   const auto file = bench.folder / "merged.pt";
-  save_model(bench.program.path(), file, merged_weights(bench.program, bench.trained()), "{}");
+  bench.program.save(file, merged_weights(bench.program, bench.trained()), "{}");
   const Program merged = Program::load(file);
   CHECK(&merged.weight("wte.weight") == &merged.weight("lm_head.weight"));
 }

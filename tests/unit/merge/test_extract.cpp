@@ -29,7 +29,7 @@ class Bench {
       const at::Tensor value = program.weight(name).value;
       changed[name] = value + at::randn_like(value) * 0.05;
     }
-    save_model(base, tuned, changed, "{}");
+    program.save(tuned, changed, "{}");
   }
 
   ExtractConfig config(std::int64_t rank = 4) const {
@@ -106,7 +106,7 @@ TEST_CASE("extract: a low-rank difference comes back at its own rank by error") 
   Bench bench;
   const Program program = Program::load(bench.base);
   const Adapter adapter = random_adapter(program, {"up", "c_attn"});
-  save_model(bench.base, bench.tuned, merged_weights(program, adapter), "{}");
+  program.save(bench.tuned, merged_weights(program, adapter), "{}");
   ExtractConfig config = bench.config();
   config.rank.reset();
   config.error = 1e-3;
@@ -145,8 +145,7 @@ TEST_CASE("extract: tied weights are adapted once and never stored whole") {
   const Program program = Program::load(bench.base);
   const at::Tensor value = program.weight("wte.weight").value + 0.1;
   const at::Tensor up = program.weight("mlp.up.weight").value + 0.1;
-  save_model(bench.base, bench.tuned,
-             {{"wte.weight", value}, {"lm_head.weight", value}, {"mlp.up.weight", up}}, "{}");
+  program.save(bench.tuned, {{"wte.weight", value}, {"lm_head.weight", value}, {"mlp.up.weight", up}}, "{}");
   ExtractConfig config = bench.config();
   config.targets = {"up"};
   CHECK(bench.extracted(config)["changed_outside_targets"].size() == 1);

@@ -137,7 +137,7 @@ TEST_CASE("restore: a merged model whose weights were changed since is refused")
   const Program merged = Program::load(bench.merged);
   const std::string path = "mlp.up.weight";
   const auto changed = bench.folder / "changed.pt";
-  save_model(bench.merged, changed, {{path, merged.weight(path).value + 1}}, read_provenance(bench.merged));
+  merged.save(changed, {{path, merged.weight(path).value + 1}}, read_provenance(bench.merged));
   RestoreConfig config = bench.config();
   config.model = changed.string();
   bench.require_refused(config, ExitCode::mismatch, {"is not what the merge made"});

@@ -1,9 +1,10 @@
 #include <fstream>
 
+#include "base/zip_writer.h"
 #include "lora/base/error.h"
 #include "model/archive.h"
-#include "support/script_models.h"
 #include "support/catch.h"
+#include "support/script_models.h"
 
 using namespace lora;
 using lora::test::ScriptModels;
@@ -15,7 +16,9 @@ std::string bytes_of(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-void write(const std::filesystem::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+void write(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
 
 ExitCode code_of_loading(const std::filesystem::path& path) {
   try {
@@ -49,7 +52,8 @@ TEST_CASE("archive: missing, empty, foreign and truncated files are file errors"
 }
 
 TEST_CASE("archive: metadata fill the model's description") {
-  const ModelInfo info = info_of(R"({"format": "lora-model", "version": 1, "task": "classification", "family": "bert",
+  const ModelInfo info =
+      info_of(R"({"format": "lora-model", "version": 1, "task": "classification", "family": "bert",
     "wrapper_prefix": "m", "vocab_size": 100, "context_length": 512, "pad": 0, "eos": null, "labels": ["no", "yes"],
     "head_modules": ["classifier"], "methods": {"forward": {}}})");
   CHECK(info.has_metadata);
@@ -64,8 +68,9 @@ TEST_CASE("archive: metadata fill the model's description") {
 }
 
 TEST_CASE("archive: malformed metadata are file errors") {
-  for (const char* bad : {"[]", "{", R"({"format": "other"})", R"({"format": "lora-model", "version": 2})",
-                          R"({"format": "lora-model", "task": "dance"})", R"({"format": "lora-model", "pad": "zero"})"}) {
+  for (const char* bad :
+       {"[]", "{", R"({"format": "other"})", R"({"format": "lora-model", "version": 2})",
+        R"({"format": "lora-model", "task": "dance"})", R"({"format": "lora-model", "pad": "zero"})"}) {
     INFO(bad);
     try {
       info_of(bad);
@@ -77,8 +82,40 @@ TEST_CASE("archive: malformed metadata are file errors") {
 }
 
 TEST_CASE("archive: LibTorch's messages lose their traces") {
-  CHECK(short_torch_message("The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript, "
-                            "serialized code (most recent call last):\n  File \"x.py\", line 3\nRuntimeError: index out of "
-                            "range\n") == "index out of range");
+  CHECK(short_torch_message(
+            "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript, "
+            "serialized code (most recent call last):\n  File \"x.py\", line 3\nRuntimeError: index out of "
+            "range\n") == "index out of range");
   CHECK(short_torch_message("bad thing\nException raised from here.cpp:3") == "bad thing");
+}
+
+TEST_CASE("archive: tensors are views of the mapped file") {
+  ScriptModels models;
+  const Archive archive = load_archive(models.transformer());
+  std::size_t parameters = 0;
+  for (const auto& parameter : archive.module.named_parameters()) {
+    const char* data = static_cast<const char*>(parameter.value.const_data_ptr());
+    const std::string_view file = archive.file->bytes();
+    CHECK((data >= file.data() && data + parameter.value.nbytes() <= file.data() + file.size()));
+    CHECK(archive.entry_of_storage.count(parameter.value.storage().data()) == 1);
+    ++parameters;
+  }
+  CHECK(parameters > 0);
+}
+
+TEST_CASE("archive: a tensor that claims more than its data is refused") {
+  ScriptModels models;
+  const std::string good = bytes_of(models.transformer());
+  std::string bad;
+  ZipWriter writer([&](std::string_view part) { bad += part; });
+  for (const ZipEntry& entry : list_zip(good, "z")) {
+    if (entry.name.ends_with("/data/0"))
+      writer.add(entry.name, entry.bytes.substr(0, entry.bytes.size() / 2));
+    else
+      writer.copy(entry);
+  }
+  writer.finish();
+  const auto path = models.folder() / "short.pt";
+  write(path, bad);
+  CHECK(code_of_loading(path) == ExitCode::file);
 }

@@ -6,8 +6,8 @@
 
 #include "lora/base/error.h"
 #include "lora/model/program.h"
-#include "support/script_models.h"
 #include "support/catch.h"
+#include "support/script_models.h"
 
 using namespace lora;
 using lora::test::ScriptModels;
@@ -24,14 +24,18 @@ ModelInputs some_inputs(std::int64_t vocabulary) {
 }
 
 /// What the module itself answers, without any lowering.
-at::Tensor module_logits(const std::filesystem::path& path, const ModelInfo& info, const ModelInputs& inputs) {
+at::Tensor module_logits(const std::filesystem::path& path, const ModelInfo& info,
+                         const ModelInputs& inputs) {
   torch::jit::Module module = torch::jit::load(path.string());
   module.eval();
   std::vector<c10::IValue> arguments;
   for (const std::string& name : info.inputs) {
-    if (name == "input_ids") arguments.emplace_back(inputs.input_ids);
-    else if (name == "attention_mask") arguments.emplace_back(inputs.attention_mask);
-    else arguments.emplace_back(at::zeros_like(inputs.input_ids));
+    if (name == "input_ids")
+      arguments.emplace_back(inputs.input_ids);
+    else if (name == "attention_mask")
+      arguments.emplace_back(inputs.attention_mask);
+    else
+      arguments.emplace_back(at::zeros_like(inputs.input_ids));
   }
   const c10::IValue output = module.forward(arguments);
   if (output.isTensor()) return output.toTensor();
@@ -71,7 +75,8 @@ std::vector<std::filesystem::path> exported_fixtures() {
   if (!folder || !std::filesystem::is_directory(folder)) return paths;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const auto& path = entry.path();
-    if (path.extension() == ".pt" && std::filesystem::exists(path.parent_path() / (path.stem().string() + ".expected.safetensors"))) {
+    if (path.extension() == ".pt" &&
+        std::filesystem::exists(path.parent_path() / (path.stem().string() + ".expected.safetensors"))) {
       paths.push_back(path);
     }
   }
@@ -91,7 +96,8 @@ TEST_CASE("program: the lowered graph equals the module bit for bit") {
   }
 }
 
-TEST_CASE("program: every exported architecture equals its module, plain and with hooks that change nothing") {
+TEST_CASE(
+    "program: every exported architecture equals its module, plain and with hooks that change nothing") {
   const auto paths = exported_fixtures();
   if (paths.empty()) {
     WARN("skipped: no exported fixtures (tests/fixtures/make_fixtures.py makes them)");
@@ -176,7 +182,8 @@ TEST_CASE("program: gradients reach hooks and replaced weights, and no frozen we
   program.set_weight("up_weight", trained);
   std::vector<HookedSite> hooks;
   for (const Site& site : program.sites()) {
-    if (site.weight == "query_weight") hooks.push_back({&site, [&](const SiteValues& v) { return v.output + shift; }});
+    if (site.weight == "query_weight")
+      hooks.push_back({&site, [&](const SiteValues& v) { return v.output + shift; }});
   }
   const auto executable = program.executable(hooks);
   executable.logits(some_inputs(50)).pow(2).sum().backward();
@@ -196,7 +203,7 @@ TEST_CASE("program: the fingerprint changes with one bit of one weight and with 
   const auto changed = models.folder() / "changed.pt";
   at::Tensor weight = Program::load(path).weight("up_weight").value.clone();
   weight.view(at::kInt).view({-1}).narrow(0, 5, 1).bitwise_xor_(1);
-  save_model(path, changed, {{"up_weight", weight}}, "{}");
+  Program::load(path).save(changed, {{"up_weight", weight}}, "{}");
   CHECK(Program::load(changed).fingerprint() != first);
 }
 
@@ -206,15 +213,18 @@ TEST_CASE("program: what cannot be lowered is refused with its name") {
     def forward(self, input_ids):
         self.count = self.count + 1
         return torch.linear(torch.embedding(self.w, input_ids), self.w)
-  )"), "prim::SetAttr") == ExitCode::file);
+  )"),
+                  "prim::SetAttr") == ExitCode::file);
   CHECK(load_code(models.with_forward("strange", R"(
     def forward(self, input_ids, temperature: float):
         return torch.linear(torch.embedding(self.w, input_ids), self.w) * temperature
-  )"), "temperature") == ExitCode::file);
+  )"),
+                  "temperature") == ExitCode::file);
   CHECK(load_code(models.with_forward("scalar", R"(
     def forward(self, input_ids):
         return torch.embedding(self.w, input_ids).sum()
-  )"), "forward returns shape") == ExitCode::file);
+  )"),
+                  "forward returns shape") == ExitCode::file);
 }
 
 TEST_CASE("program: weights with NaN are refused by name") {
@@ -222,7 +232,7 @@ TEST_CASE("program: weights with NaN are refused by name") {
   const auto path = models.transformer(), broken = models.folder() / "nan.pt";
   at::Tensor weight = Program::load(path).weight("down_weight").value.clone();
   weight.view({-1}).narrow(0, 3, 1).fill_(std::nan(""));
-  save_model(path, broken, {{"down_weight", weight}}, "{}");
+  Program::load(path).save(broken, {{"down_weight", weight}}, "{}");
   CHECK(load_code(broken, "down_weight") == ExitCode::file);
 }
 

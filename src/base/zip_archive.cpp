@@ -1,0 +1,152 @@
+#include "base/zip_archive.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "base/zip_format.h"
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+
+namespace lora {
+namespace {
+
+class ZipReader {
+ public:
+  ZipReader(std::string_view archive, const std::string& place) : archive_(archive), place_(place) {}
+
+  std::vector<ZipEntry> read() {
+    const Directory directory = find_directory();
+    std::vector<ZipEntry> entries;
+    std::set<std::string> names;
+    std::uint64_t position = directory.position;
+    for (std::uint64_t i = 0; i < directory.count; ++i) {
+      if (at<std::uint32_t>(position) != zip::kCentral) fail("its directory is damaged");
+      entries.push_back(entry(position));
+      const ZipEntry& last = entries.back();
+      if (!names.insert(last.name).second) fail(cat("entry \"", printable(last.name), "\" is there twice"));
+      position += zip::kCentralBytes + last.name.size() + at<std::uint16_t>(position + 30) +
+                  at<std::uint16_t>(position + 32);
+    }
+    refuse_overlaps(entries);
+    return entries;
+  }
+
+ private:
+  struct Directory {
+    std::uint64_t count, position;
+  };
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ExitCode::file, cat(place_, ": no ZIP archive that can be read: ", what),
+                "the file is damaged or incomplete: write or copy it again");
+  }
+
+  std::string_view slice(std::uint64_t position, std::uint64_t size) const {
+    if (position > archive_.size() || size > archive_.size() - position) fail("an entry leaves the file");
+    return archive_.substr(position, size);
+  }
+
+  template <class Number>
+  Number at(std::uint64_t position) const {
+    Number value;
+    std::memcpy(&value, slice(position, sizeof value).data(), sizeof value);
+    return value;
+  }
+
+  std::uint64_t find_end() const {
+    for (std::size_t back = zip::kEndBytes;
+         back <= archive_.size() && back <= zip::kEndBytes + zip::kMostComment; ++back) {
+      const std::size_t position = archive_.size() - back;
+      if (at<std::uint32_t>(position) == zip::kEnd &&
+          at<std::uint16_t>(position + 20) == back - zip::kEndBytes)
+        return position;
+    }
+    fail("it has no directory");
+  }
+
+  Directory find_directory() const {
+    const std::uint64_t end = find_end();
+    if (end >= zip::kLocator64Bytes && at<std::uint32_t>(end - zip::kLocator64Bytes) == zip::kLocator64) {
+      const auto end64 = at<std::uint64_t>(end - zip::kLocator64Bytes + 8);
+      if (at<std::uint32_t>(end64) != zip::kEnd64) fail("its directory is damaged");
+      if (at<std::uint32_t>(end64 + 16) != 0 ||
+          at<std::uint64_t>(end64 + 24) != at<std::uint64_t>(end64 + 32))
+        fail("it spans several disks");
+      return {at<std::uint64_t>(end64 + 32), at<std::uint64_t>(end64 + 48)};
+    }
+    const auto count = at<std::uint16_t>(end + 10);
+    if (at<std::uint16_t>(end + 4) != 0 || at<std::uint16_t>(end + 8) != count)
+      fail("it spans several disks");
+    return {count, at<std::uint32_t>(end + 16)};
+  }
+
+  /// A 32-bit number of a central header, or its 64-bit value in the extra field, where those that do not fit
+  /// stand one after the other.
+  std::uint64_t wide(std::uint32_t number, std::string_view extra, std::size_t& taken) const {
+    if (number != UINT32_MAX) return number;
+    for (std::size_t i = 0; i + 4 <= extra.size();) {
+      std::uint16_t id, size;
+      std::memcpy(&id, extra.data() + i, 2);
+      std::memcpy(&size, extra.data() + i + 2, 2);
+      const std::string_view field = extra.substr(i + 4, size);
+      if (id == zip::kField64 && field.size() >= taken + 8) {
+        std::uint64_t value;
+        std::memcpy(&value, field.data() + taken, 8);
+        taken += 8;
+        return value;
+      }
+      i += 4 + size;
+    }
+    return number;
+  }
+
+  ZipEntry entry(std::uint64_t central) const {
+    ZipEntry entry;
+    entry.name = slice(central + zip::kCentralBytes, at<std::uint16_t>(central + 28));
+    const std::string_view extra =
+        slice(central + zip::kCentralBytes + entry.name.size(), at<std::uint16_t>(central + 30));
+    entry.method = at<std::uint16_t>(central + 10);
+    entry.checksum = at<std::uint32_t>(central + 16);
+    std::size_t taken = 0;
+    entry.size = wide(at<std::uint32_t>(central + 24), extra, taken);
+    const std::uint64_t packed = wide(at<std::uint32_t>(central + 20), extra, taken);
+    const std::uint64_t local = wide(at<std::uint32_t>(central + 42), extra, taken);
+    if (at<std::uint16_t>(central + 8) & zip::kEncryptedFlag)
+      fail(cat("entry \"", printable(entry.name), "\" is encrypted"));
+    if (entry.method == ZipEntry::kStored && packed != entry.size)
+      fail(cat("entry \"", printable(entry.name), "\" has two sizes"));
+    if (at<std::uint32_t>(local) != zip::kLocal)
+      fail(cat("entry \"", printable(entry.name), "\" has no header"));
+    entry.bytes = slice(
+        local + zip::kLocalBytes + at<std::uint16_t>(local + 26) + at<std::uint16_t>(local + 28), packed);
+    return entry;
+  }
+
+  void refuse_overlaps(const std::vector<ZipEntry>& entries) const {
+    std::vector<std::string_view> spans;
+    for (const ZipEntry& entry : entries) spans.push_back(entry.bytes);
+    std::sort(spans.begin(), spans.end(), [](auto a, auto b) { return a.data() < b.data(); });
+    for (std::size_t i = 1; i < spans.size(); ++i) {
+      if (spans[i - 1].data() + spans[i - 1].size() > spans[i].data()) fail("its entries overlap");
+    }
+  }
+
+  std::string_view archive_;
+  const std::string& place_;
+};
+
+}  // namespace
+
+std::vector<ZipEntry> list_zip(std::string_view archive, const std::string& place) {
+  return ZipReader(archive, place).read();
+}
+
+std::uint32_t zip_checksum(std::string_view bytes) {
+  return static_cast<std::uint32_t>(
+      crc32_z(crc32_z(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+}  // namespace lora

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lora {
+
+/// One entry of a ZIP archive.
+struct ZipEntry {
+  static constexpr std::uint16_t kStored = 0, kDeflated = 8;
+
+  std::string name;
+  std::uint16_t method = kStored;
+  std::uint32_t checksum = 0;  ///< CRC-32 of the unpacked bytes, as the archive says
+  std::uint64_t size = 0;      ///< unpacked
+  std::string_view bytes;      ///< as in the archive: the content itself if it is stored
+};
+
+/// The entries of an archive in the order of its directory (PKWARE's APPNOTE 6.3, ZIP64 included), as views
+/// of it. file error, which begins with `place`, for what no such archive is: damaged, encrypted, over
+/// several disks, entries that are there twice, overlap or leave the file. Content is not looked at.
+std::vector<ZipEntry> list_zip(std::string_view archive, const std::string& place);
+
+std::uint32_t zip_checksum(std::string_view bytes);
+
+}  // namespace lora

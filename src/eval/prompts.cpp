@@ -32,6 +32,17 @@ Prompt parse_prompt(const std::string& line, const JsonOrigin& origin) {
     prompt.text = json_string(json["prompt"], "prompt", origin);
   if (json.contains("adapter") && !json["adapter"].is_null())
     prompt.adapter = json_string(json["adapter"], "adapter", origin);
+  if (json.contains("completion") && json["completion"].is_string())
+    prompt.references = {std::string(trim(json["completion"].get<std::string>()))};
+  if (json.contains("references")) {
+    prompt.references.clear();
+    if (!json["references"].is_array()) throw Error(origin.code, cat(origin.place, ": \"references\" is no list"));
+    for (const Json& text : json["references"]) prompt.references.push_back(json_string(text, "references", origin));
+  }
+  if (prompt.messages.size() > 1 && prompt.messages.back().role == "assistant") {
+    if (prompt.references.empty()) prompt.references = {prompt.messages.back().content};
+    prompt.messages.pop_back();
+  }
   return prompt;
 }
 

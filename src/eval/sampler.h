@@ -4,19 +4,28 @@
 
 #include <cstdint>
 
+#include "lora/tokenizer/tokenizer.h"
+
 namespace lora {
 
 struct SamplingOptions {
   double temperature = 0;  ///< 0: the likeliest token
   std::int64_t top_k = 0;  ///< 0: all
-  double top_p = 1;
+  double top_p = 1, min_p = 0;
+  double repetition_penalty = 1;
+  std::int64_t no_repeat_ngram = 0;  ///< 0: allowed
   std::uint64_t seed = 42;
 };
 
-/// The next token given logits [vocabulary]; ties go to the lower id. A draw is a pure function of the seed,
-/// the row and the step. As transformers' processors: temperature, then the k likeliest, then the likeliest
-/// that together hold top_p (the one that passes it included).
-std::int32_t choose_token(const at::Tensor& logits, const SamplingOptions& options, std::uint64_t row,
+/// Changes scores (float32 [vocabulary] on the CPU, logits or log-probabilities) by what the row already holds, as
+/// transformers' processors: a seen token's score s becomes s / penalty if positive, else s * penalty; a token that would
+/// repeat an n-gram gets -inf.
+void penalise_repetition(const at::Tensor& scores, const TokenIds& row, const SamplingOptions& options);
+
+/// The next token given scores as above; ties go to the lower id. A draw is a pure function of the seed, the row and the
+/// step. As transformers' processors: temperature, then the k likeliest, then the likeliest that together hold top_p (the
+/// one that passes it included), then those at least min_p times as likely as the likeliest.
+std::int32_t choose_token(const at::Tensor& scores, const SamplingOptions& options, std::uint64_t row,
                           std::uint64_t step);
 
 }  // namespace lora

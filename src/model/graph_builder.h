@@ -23,6 +23,8 @@ class GraphBuilder {
   /// Puts hook number i of the table at site number order[i] of locate_sites.
   void hook(const std::vector<std::size_t>& order);
 
+  const std::vector<LocatedSite>& located() const { return located_; }
+  torch::jit::Graph& graph() { return *copy_.graph; }
   torch::jit::Code compile();
 
  private:

@@ -231,19 +231,24 @@ void refuse_frozen(const Lowered& lowered) {
               "save the module before freezing it, or export it with scripts/export_model.py");
 }
 
-}  // namespace
+torch::jit::Method method_of(const torch::jit::Module& module, const std::string& name) {
+  const auto found = module.find_method(name);
+  if (!found) refuse(cat("it has no method \"", name, "\""));
+  return *found;
+}
 
-Lowered lower(const torch::jit::Module& module, const std::string& method) {
-  const auto found = module.find_method(method);
-  if (!found) refuse(cat("it has no method \"", method, "\""));
+Lowered inlined(const torch::jit::Module& module, const torch::jit::Method& method) {
   Lowered lowered;
   lowered.functions = module._ivalue()->compilation_unit();
-  lowered.graph = found->graph()->copy();
+  lowered.graph = method.graph()->copy();
   torch::jit::Inline(*lowered.graph);
   AttributeLifter(module, lowered).run();
   refuse_frozen(lowered);
-  settle_inputs(lowered, found->function().getSchema());
-  keep_logits_only(*lowered.graph);
+  return lowered;
+}
+
+/// Folds constants and forgets what nothing reads.
+void tidy(const torch::jit::Module& module, Lowered& lowered) {
   torch::jit::EliminateDeadCode(lowered.graph);
   torch::jit::PeepholeOptimize(lowered.graph);
   torch::jit::ConstantPropagation(lowered.graph);
@@ -251,6 +256,31 @@ Lowered lower(const torch::jit::Module& module, const std::string& method) {
   drop_unused_slots(lowered);
   add_unread_aliases(module, lowered);
   lowered.graph->lint();
+}
+
+}  // namespace
+
+Lowered lower(const torch::jit::Module& module, const std::string& name) {
+  const torch::jit::Method method = method_of(module, name);
+  Lowered lowered = inlined(module, method);
+  settle_inputs(lowered, method.function().getSchema());
+  keep_logits_only(*lowered.graph);
+  tidy(module, lowered);
+  return lowered;
+}
+
+Lowered lower_cached(const torch::jit::Module& module, const std::string& name) {
+  const torch::jit::Method method = method_of(module, name);
+  Lowered lowered = inlined(module, method);
+  lowered.inputs = {"input_ids", "attention_mask", "position_ids", "past"};
+  Graph& graph = *lowered.graph;
+  Node* result = graph.outputs().size() == 1 ? graph.outputs()[0]->node() : nullptr;
+  const bool fits = method.function().getSchema().arguments().size() == lowered.inputs.size() + 1 && result &&
+                    result->kind() == prim::TupleConstruct && result->inputs().size() == 2;
+  if (!fits) refuse(cat("\"", name, "\" does not take ids, mask, positions and past, or return logits and past"));
+  graph.eraseOutput(0);
+  for (Value* output : result->inputs()) graph.registerOutput(output);
+  tidy(module, lowered);
   return lowered;
 }
 

@@ -34,4 +34,8 @@ struct Lowered {
 /// frozen into constants.
 Lowered lower(const torch::jit::Module& module, const std::string& method);
 
+/// The same for a method (input_ids, attention_mask, position_ids, past) -> (logits, past), all of whose inputs and both
+/// of whose outputs the graph keeps.
+Lowered lower_cached(const torch::jit::Module& module, const std::string& method);
+
 }  // namespace lora

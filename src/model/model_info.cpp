@@ -45,6 +45,21 @@ Task parse_task(const std::string& word, const JsonOrigin& origin) {
               "known: language_model, classification");
 }
 
+/// Nothing if there is no `decode`.
+std::optional<PastShape> parse_past(const Json& methods, const JsonOrigin& origin) {
+  const auto decode = methods.find("decode");
+  if (decode == methods.end() || !decode->is_object() || !decode->contains("past")) return std::nullopt;
+  const Json& json = (*decode)["past"];
+  PastShape past;
+  const std::pair<const char*, std::int64_t*> parts[] = {
+      {"tensors", &past.tensors}, {"heads", &past.heads}, {"head_size", &past.head_size}};
+  for (const auto& [key, number] : parts) {
+    *number = json_int(json_at(json, key, origin), key, origin);
+    if (*number < 1) throw Error(origin.code, cat(origin.place, ": \"", key, "\" must be at least 1"));
+  }
+  return past;
+}
+
 }  // namespace
 
 ModelInfo parse_model_info(const ExtraFiles& extra, const std::filesystem::path& path) {
@@ -88,6 +103,7 @@ ModelInfo parse_model_info(const ExtraFiles& extra, const std::filesystem::path&
   reader.text("wrapper_prefix", info.key_prefix);
   if (const Json* methods = reader.find("methods"); methods && methods->is_object()) {
     for (const auto& item : methods->items()) info.methods.push_back(item.key());
+    info.past = parse_past(*methods, origin);
   }
   if (const Json* chat = reader.find("chat")) info.chat_template = chat->dump();
   return info;

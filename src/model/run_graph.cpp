@@ -18,7 +18,7 @@ namespace {
 
 }  // namespace
 
-c10::IValue run_graph(const torch::jit::Code& code, std::vector<c10::IValue> stack) {
+std::vector<c10::IValue> run_code(const torch::jit::Code& code, std::vector<c10::IValue> stack) {
   try {
     torch::jit::InterpreterState(code).run(stack);
   } catch (const Error&) {
@@ -30,7 +30,11 @@ c10::IValue run_graph(const torch::jit::Code& code, std::vector<c10::IValue> sta
   } catch (const std::exception& error) {
     fail_run(error.what());
   }
-  return stack.back();
+  return stack;
+}
+
+c10::IValue run_graph(const torch::jit::Code& code, std::vector<c10::IValue> stack) {
+  return run_code(code, std::move(stack)).back();
 }
 
 at::Tensor logits_of(const c10::IValue& output) {

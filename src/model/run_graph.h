@@ -11,6 +11,9 @@ namespace lora {
 /// with LibTorch's short message (no backtrace, no Python trace) for anything the graph itself refuses.
 c10::IValue run_graph(const torch::jit::Code& code, std::vector<c10::IValue> stack);
 
+/// The same for all outputs.
+std::vector<c10::IValue> run_code(const torch::jit::Code& code, std::vector<c10::IValue> stack);
+
 /// The logits in what a forward returned: a tensor, the first of a tuple or list, the entry "logits" of a
 /// dictionary.
 at::Tensor logits_of(const c10::IValue& output);

@@ -1,3 +1,4 @@
+#include "lora/eval/chat.h"
 #include "lora/eval/compare.h"
 #include "lora/eval/generate.h"
 #include "programs/run.h"
@@ -16,5 +17,10 @@ int main(int argc, char** argv) {
       {"lora-eval generate --model model.pt --adapter mine=runs/first/adapter --prompt \"Once upon a time\"",
        "lora-eval generate --model model.pt --adapter a=A --adapter b=B --data prompts.jsonl --json"},
       lora::generate);
-  return lora::run_program("lora-eval", {compare, generate}, argc, argv);
+  const auto chat = lora::command<lora::ChatConfig>(
+      "chat", "Answers what is written to it, line by line, with the model's chat template.",
+      {"lora-eval chat --model model.pt --adapter mine=runs/first/adapter",
+       "echo \"Who wrote Faust?\" | lora-eval chat --model model.pt"},
+      lora::chat);
+  return lora::run_program("lora-eval", {chat, compare, generate}, argc, argv);
 }

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 MERGE = ["bake", "combine", "convert", "diff", "extract", "inspect", "resize", "restore", "verify"]
-COMMANDS = [["lora-train"], *(["lora-merge", word] for word in MERGE), ["lora-eval", "compare"],
+COMMANDS = [["lora-train"], *(["lora-merge", word] for word in MERGE), ["lora-eval", "chat"], ["lora-eval", "compare"],
             ["lora-eval", "generate"]]
 
 

@@ -6,6 +6,7 @@
 
 #include "lora/config/common_config.h"
 #include "lora/config/option.h"
+#include "lora/config/sampling_config.h"
 
 namespace lora {
 
@@ -15,9 +16,10 @@ struct GenerateConfig {
   std::vector<std::string> adapters, prompts;
   std::string data, out;
   bool chat = false;
-  std::int64_t max_new_tokens = 64, batch_size = 8, top_k = 0, seed = 42;
-  double temperature = 0, top_p = 1;
-  bool json = false;
+  SamplingConfig sampling;
+  std::int64_t beams = 1, batch_size = 8;
+  double length_penalty = 1;
+  bool recompute = false, stream = false, json = false;
 
   template <class V>
   void visit(V& v) {
@@ -30,17 +32,14 @@ struct GenerateConfig {
       "or rows with prompt or messages, and adapter: the name of the one to use (empty: the base)",
       Placeholder{"FILE"});
     v("chat", chat, "prompts are messages of a user, put into the model's chat template");
-    v.section("Generation");
-    v("max_new_tokens", max_new_tokens, "tokens of an answer at most", at_least(1));
-    v("temperature", temperature, "0: the likeliest token every time; above: draw, flatter the higher",
-      at_least(0));
-    v("top_k", top_k, "draw from the k likeliest tokens; 0 = all", at_least(0));
-    v("top_p", top_p, "draw from the likeliest tokens that hold this share of the probability",
-      between(0, 1));
-    v("seed", seed, "of what is drawn; a row's text does not depend on its batch", at_least(0));
+    sampling.visit(v);
+    v("beams", beams, "beam search with so many beams; 1 = none", between(1, 64));
+    v("length_penalty", length_penalty, "of beams: their log-likelihood is divided by length to this power");
     v("batch_size", batch_size, "rows that run at once, of any adapters", at_least(1));
+    v("recompute", recompute, "run rows whole at each step, without a cache of keys and values");
     v.section("Output");
     v("out", out, "also write the answers as JSONL to this file", Placeholder{"FILE"});
+    v("stream", stream, "print an answer while it is written, one prompt at a time");
     v("json", json, "answers on stdout as JSONL");
   }
 };

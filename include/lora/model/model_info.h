@@ -8,6 +8,11 @@
 
 namespace lora {
 
+/// What `decode` keeps of each token: key and value of every layer.
+struct PastShape {
+  std::int64_t tensors = 0, heads = 0, head_size = 0;
+};
+
 enum class Task { language_model, classification };
 
 /// What a model file says about itself (`lora_meta.json`, written by scripts/export_model.py) completed by
@@ -18,6 +23,7 @@ struct ModelInfo {
   std::string family;                ///< transformers' model_type: "llama", "bert"
   std::string name;                  ///< base model name for adapter_config.json
   std::vector<std::string> inputs;   ///< names of forward's inputs, in order
+  std::optional<PastShape> past;     ///< of decode
   std::vector<std::string> methods;  ///< forward, packed, decode
   std::int64_t vocab_size = 0;       ///< rows of the embedding
   std::int64_t hidden_size = 0;      ///< columns of the embedding

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,8 @@ class Executable {
   std::unique_ptr<Impl> impl_;
 };
 
+class CachedExecutable;  // cached_executable.h
+
 /// A lowered model: `forward` as one graph whose weights are inputs, its sites, and its metadata. Weights are
 /// frozen (requires_grad false) when loaded; replacing one through set_weight affects every Executable.
 class Program {
@@ -108,6 +111,10 @@ class Program {
   const std::string& fingerprint() const;
 
   Executable executable(std::vector<HookedSite> hooks = {}) const;
+
+  /// The file's `decode` method with the same hooks: one token costs one token. Nothing if the file has none, or if its
+  /// logits on a small probe are not those of forward.
+  std::optional<CachedExecutable> cached_executable(std::vector<HookedSite> hooks = {}) const;
 
   /// Writes a copy of the file, as it was loaded, with some weights replaced (by path in the file), keeping
   /// structure, methods, types and extra files. `provenance_json`, unless empty, is stored as extra file

@@ -9,6 +9,7 @@
 #include "lora/config/diff_config.h"
 #include "lora/config/eval_config.h"
 #include "lora/config/extract_config.h"
+#include "lora/config/chat_config.h"
 #include "lora/config/generate_config.h"
 #include "lora/config/inspect_config.h"
 #include "lora/config/resize_config.h"
@@ -118,6 +119,7 @@ TEST_CASE("help: every option of every program is there with its default, within
     check_help_is_complete<TrainConfig>(width);
     check_help_is_complete<CompareConfig>(width);
     check_help_is_complete<GenerateConfig>(width);
+    check_help_is_complete<ChatConfig>(width);
     check_help_is_complete<BakeConfig>(width);
     check_help_is_complete<CombineConfig>(width);
     check_help_is_complete<ExtractConfig>(width);

@@ -11,7 +11,7 @@ using namespace lora;
 
 namespace {
 
-const at::Tensor kLogits = at::tensor({1.0, 3.0, 3.0, 0.0, 2.0});
+const at::Tensor kLogits = at::tensor({1.0f, 3.0f, 3.0f, 0.0f, 2.0f});
 
 std::map<std::int32_t, double> shares(const SamplingOptions& options, int draws = 20000) {
   std::map<std::int32_t, double> counts;
@@ -24,7 +24,7 @@ std::map<std::int32_t, double> shares(const SamplingOptions& options, int draws 
 
 TEST_CASE("sampler: without temperature the likeliest token wins, ties go to the lower id") {
   CHECK(choose_token(kLogits, {}, 0, 0) == 1);
-  CHECK(choose_token(kLogits.to(at::kBFloat16), {}, 9, 9) == 1);
+  CHECK(choose_token(kLogits, {}, 9, 9) == 1);
 }
 
 TEST_CASE("sampler: draws follow the softmax of the logits divided by the temperature") {
@@ -59,4 +59,32 @@ TEST_CASE("sampler: a draw is a function of seed, row and step") {
   }
   CHECK(any_row);
   CHECK(any_seed);
+}
+
+TEST_CASE("sampler: min_p keeps what is likely enough beside the likeliest") {
+  // relative to the likeliest: 1, 1, e^-1 = 0.37, e^-2 = 0.14, e^-3
+  CHECK(shares({.temperature = 1, .min_p = 0.3}).size() == 3);
+  CHECK(shares({.temperature = 1, .min_p = 0.5}).size() == 2);
+}
+
+TEST_CASE("sampler: seen tokens are penalised by the sign of their score") {
+  const at::Tensor scores = at::tensor({2.0f, -2.0f, 1.0f, 4.0f});
+  penalise_repetition(scores, {0, 1, 1}, {.repetition_penalty = 2});
+  CHECK(at::equal(scores, at::tensor({1.0f, -4.0f, 1.0f, 4.0f})));
+}
+
+TEST_CASE("sampler: no n-gram comes twice") {
+  const auto blocked = [](const TokenIds& row, std::int64_t n) {
+    const at::Tensor scores = at::zeros({6});
+    penalise_repetition(scores, row, {.no_repeat_ngram = n});
+    std::vector<int> ids;
+    for (int id = 0; id < 6; ++id) {
+      if (std::isinf(scores[id].item<float>())) ids.push_back(id);
+    }
+    return ids;
+  };
+  CHECK(blocked({1, 2, 3, 1, 2}, 3) == std::vector<int>{3});
+  CHECK(blocked({1, 2, 3, 1, 2, 4, 1, 2}, 3) == std::vector<int>{3, 4});
+  CHECK(blocked({1, 2}, 3).empty());
+  CHECK(blocked({1, 4}, 1) == std::vector<int>{1, 4});
 }

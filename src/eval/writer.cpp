@@ -1,0 +1,97 @@
+#include "eval/writer.h"
+
+#include <algorithm>
+
+#include "lora/base/error.h"
+#include "lora/base/log.h"
+#include "lora/base/text.h"
+#include "lora/checkpoint/adapter_folder.h"
+
+namespace lora {
+namespace {
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  ///< U+FFFD: what half a character is decoded to
+
+LoadedModel load_language_model(const ModelConfig& config) {
+  LoadedModel model = load_model(config, DataSet{{}, {}, {{0, PlainText{}}}});
+  if (model.program.info().task == Task::language_model) return model;
+  throw Error(ExitCode::usage, cat(config.path, " is a classifier, which writes no text"),
+              "lora-eval compare measures it");
+}
+
+}  // namespace
+
+Writer::Writer(const ModelConfig& model, const std::vector<std::string>& adapters, const SamplingConfig& sampling,
+               bool recompute)
+    : stop_(sampling.stop),
+      model_(load_language_model(model)),
+      adapters_(std::make_unique<AdapterSet>(model_.program)) {
+  std::erase(stop_, "");
+  for (const std::string& entry : adapters) add_adapter(entry);
+  options_.sampling = {sampling.temperature,        sampling.top_k,
+                       sampling.top_p,              sampling.min_p,
+                       sampling.repetition_penalty, sampling.no_repeat_ngram,
+                       static_cast<std::uint64_t>(sampling.seed)};
+  options_.max_new_tokens = sampling.max_new_tokens;
+  options_.context_length = model_.program.info().context_length;
+  for (const auto& id : {model_.program.info().eos, model_.tokenizer->special_ids().eos}) {
+    if (id) options_.stop.insert(*id);
+  }
+  if (!stop_.empty()) {
+    options_.ends = [this](const TokenIds& answer) {
+      const std::string text = model_.tokenizer->decode(answer);
+      return std::any_of(stop_.begin(), stop_.end(),
+                         [&](const std::string& stop) { return text.find(stop) != std::string::npos; });
+    };
+  }
+  if (!recompute) cached_ = model_.program.cached_executable(adapters_->hooks());
+  if (cached_) return;
+  whole_.emplace(model_.program.executable(adapters_->hooks()));
+  if (!recompute)
+    log_info("generate", "the model file offers no cache of keys and values: every step runs its rows whole");
+}
+
+void Writer::add_adapter(const std::string& entry) {
+  const auto equals = entry.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == entry.size()) {
+    throw Error(ExitCode::usage, cat("--adapter \"", printable(entry), "\": expected NAME=DIR"),
+                "for example --adapter mine=runs/first/adapter");
+  }
+  const AdapterFolder folder = read_adapter_folder(entry.substr(equals + 1));
+  const std::string& theirs = folder.provenance.tokenizer_hash;
+  if (!theirs.empty() && theirs != model_.tokenizer_hash) {
+    throw Error(ExitCode::mismatch, cat("adapter ", printable(entry), " belongs to another tokenizer"),
+                "give the tokenizer it was trained with by --tokenizer");
+  }
+  adapters_->add(entry.substr(0, equals), fit_adapter(folder, model_.program));
+}
+
+std::unique_ptr<RowFeed> Writer::feed() const {
+  const at::Device device = model_.program.device();
+  return cached_ ? cached_feed(*cached_, device, model_.pad_id()) : recomputing_feed(*whole_, device, model_.pad_id());
+}
+
+std::string Writer::text(const TokenIds& answer) const {
+  std::string text = model_.tokenizer->decode(answer);
+  std::size_t end = text.size();
+  for (const std::string& stop : stop_) end = std::min(end, text.find(stop));
+  text.resize(end);
+  return text;
+}
+
+std::string Writer::settled_text(const TokenIds& answer) const {
+  std::string text = this->text(answer);
+  while (text.ends_with(kReplacement)) text.resize(text.size() - kReplacement.size());
+  std::size_t end = text.size();
+  for (const std::string& stop : stop_) {
+    for (std::size_t size = std::min(stop.size(), text.size()); size > 0; --size) {
+      if (!text.ends_with(stop.substr(0, size))) continue;
+      end = std::min(end, text.size() - size);
+      break;
+    }
+  }
+  text.resize(end);
+  return text;
+}
+
+}  // namespace lora

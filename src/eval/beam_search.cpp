@@ -26,14 +26,19 @@ struct Continuation {
 class BeamSearch {
  public:
   BeamSearch(GeneratedRow& row, const GenerationOptions& options, const BeamOptions& beams)
-      : row_(row), options_(options), beams_(beams), room_(options.room(row)), done_(row.finished || room_ <= 0) {
+      : row_(row),
+        options_(options),
+        beams_(beams),
+        room_(options.room(row)),
+        done_(row.finished || room_ <= 0) {
     running_.resize(count());
     for (std::size_t i = 1; i < count(); ++i) running_[i].score = -std::numeric_limits<double>::infinity();
   }
 
   bool done() const { return done_; }
 
-  /// One step on log-probabilities [beams, vocabulary]; afterwards beam i continues what was beam parents()[i].
+  /// One step on log-probabilities [beams, vocabulary]; afterwards beam i continues what was beam
+  /// parents()[i].
   void advance(const at::Tensor& log_probabilities) {
     const std::vector<Continuation> best = best_continuations(log_probabilities);
     ++length_;
@@ -64,10 +69,12 @@ class BeamSearch {
       TokenIds ids = row_.ids;
       ids.insert(ids.end(), running_[beam].answer.begin(), running_[beam].answer.end());
       penalise_repetition(scores, ids, options_.sampling);
-      const auto [values, indices] = scores.topk(std::min<std::int64_t>(static_cast<std::int64_t>(kept), scores.numel()));
+      const auto [values, indices] =
+          scores.topk(std::min<std::int64_t>(static_cast<std::int64_t>(kept), scores.numel()));
       for (std::int64_t i = 0; i < values.numel(); ++i) {
         const auto token = static_cast<std::int32_t>(indices[i].item<std::int64_t>());
-        all.push_back({beam, token, running_[beam].score + values[i].item<double>(), ends(running_[beam], token)});
+        all.push_back(
+            {beam, token, running_[beam].score + values[i].item<double>(), ends(running_[beam], token)});
       }
     }
     std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.score > b.score; });
@@ -109,7 +116,8 @@ class BeamSearch {
       parents_.push_back(each.beam);
     }
     while (next.size() < count()) {  // nothing else can go on: places that nothing follows
-      next.push_back({next.empty() ? running_[0].answer : next[0].answer, -std::numeric_limits<double>::infinity()});
+      next.push_back(
+          {next.empty() ? running_[0].answer : next[0].answer, -std::numeric_limits<double>::infinity()});
       parents_.push_back(parents_.empty() ? 0 : parents_[0]);
     }
     running_ = std::move(next);
@@ -153,7 +161,8 @@ void search_beams(RowFeed& feed, std::vector<GeneratedRow>& rows, const Generati
     std::vector<std::int64_t> order(rows.size() * count);
     for (std::size_t i = 0; i < searches.size(); ++i) {
       const std::size_t first = i * count;
-      for (std::size_t beam = 0; beam < count; ++beam) order[first + beam] = static_cast<std::int64_t>(first + beam);
+      for (std::size_t beam = 0; beam < count; ++beam)
+        order[first + beam] = static_cast<std::int64_t>(first + beam);
       if (searches[i].done()) continue;
       searches[i].advance(log_probabilities.narrow(0, static_cast<std::int64_t>(first), beams.beams));
       if (searches[i].done()) continue;

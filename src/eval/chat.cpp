@@ -47,7 +47,8 @@ class Conversation {
     row.ids = encode_prompt({"", messages_, {}}, writer_.model());
     row.prompt = row.ids.size();
     row.number = messages_.size();
-    const bool goes_on = feed_ && seen_.size() < row.ids.size() && std::equal(seen_.begin(), seen_.end(), row.ids.begin());
+    const bool goes_on =
+        feed_ && seen_.size() < row.ids.size() && std::equal(seen_.begin(), seen_.end(), row.ids.begin());
     if (!goes_on) forget();
     row.fed = seen_.size();
     if (writer_.options().room(row) <= 0) {
@@ -59,7 +60,8 @@ class Conversation {
     }
     TextStream stream(writer_, std::cout);
     std::vector<GeneratedRow> rows{row};
-    generate_rows(*feed_, rows, writer_.options(), [&](const GeneratedRow& each) { stream.update(each.answer()); });
+    generate_rows(*feed_, rows, writer_.options(),
+                  [&](const GeneratedRow& each) { stream.update(each.answer()); });
     stream.finish(rows[0].answer());
     seen_.assign(rows[0].ids.begin(), rows[0].ids.begin() + static_cast<std::ptrdiff_t>(rows[0].fed));
     messages_.push_back({"assistant", writer_.text(rows[0].answer())});

@@ -39,8 +39,8 @@ VariantResult measure(const Variant& variant, const Bench& bench) {
   result.trainable_parameters = variant.trainable_parameters();
   result.file_bytes = variant.file_bytes();
   result.training = variant.training();
-  result.quality =
-      variant.run([&](const Executable& executable) { return bench.evaluation.run(executable, bench.device); });
+  result.quality = variant.run(
+      [&](const Executable& executable) { return bench.evaluation.run(executable, bench.device); });
   return result;
 }
 
@@ -134,7 +134,9 @@ int compare(const CompareConfig& config) {
   const EncodedSet rows = encode(data, *base.tokenizer, options, threads);
   log_info("eval", config.data.path, ": ", rows.report.summary());
   const Task task = base.program.info().task;
-  Bench bench{config, base.program.device(), {rows.rows, task, base.pad_id(), config.batch_tokens},
+  Bench bench{config,
+              base.program.device(),
+              {rows.rows, task, base.pad_id(), config.batch_tokens},
               timed_batch(rows, base)};
   std::vector<std::string> words;
   if (task == Task::language_model) words = find_label_words(data, config.label_words);

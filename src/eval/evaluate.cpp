@@ -17,13 +17,13 @@ namespace {
 
 bool is_labelled(std::int32_t label) { return label != -100; }
 
-/// True if a pass over `row` also gives the logits that `ids` with `labels` need: their inputs (all ids but the last) are
-/// the row's first, and every labelled position of theirs is one of the row's.
+/// True if a pass over `row` also gives the logits that `ids` with `labels` need: their inputs (all ids but
+/// the last) are the row's first, and every labelled position of theirs is one of the row's.
 bool serves(const EncodedRow& row, const TokenIds& ids, const TokenIds& labels) {
   if (ids.size() > row.ids.size() || !std::equal(ids.begin(), ids.end() - 1, row.ids.begin())) return false;
-  return std::equal(labels.begin(), labels.end(), row.labels.begin(), [](std::int32_t theirs, std::int32_t rows) {
-    return !is_labelled(theirs) || is_labelled(rows);
-  });
+  return std::equal(
+      labels.begin(), labels.end(), row.labels.begin(),
+      [](std::int32_t theirs, std::int32_t rows) { return !is_labelled(theirs) || is_labelled(rows); });
 }
 
 /// log softmax(logits)[row, id] for pairs of both, float64 on the CPU.
@@ -32,19 +32,21 @@ std::vector<double> log_likelihoods(const at::Tensor& logits, const std::vector<
   const at::Tensor row = at::tensor(rows, at::kLong).to(logits.device());
   const at::Tensor id = at::tensor(ids, at::kLong).to(logits.device());
   const at::Tensor chosen = logits.flatten().index_select(0, row * logits.size(1) + id);
-  const at::Tensor result = (chosen - logits.logsumexp(1).index_select(0, row)).to(at::kCPU, at::kDouble).contiguous();
+  const at::Tensor result =
+      (chosen - logits.logsumexp(1).index_select(0, row)).to(at::kCPU, at::kDouble).contiguous();
   return {result.const_data_ptr<double>(), result.const_data_ptr<double>() + result.numel()};
 }
 
 }  // namespace
 
-Evaluation::Evaluation(const std::vector<EncodedRow>& rows, Task task, std::int32_t pad_id, std::int64_t max_tokens)
+Evaluation::Evaluation(const std::vector<EncodedRow>& rows, Task task, std::int32_t pad_id,
+                       std::int64_t max_tokens)
     : task_(task), pad_id_(pad_id), max_tokens_(max_tokens) {
   for (const EncodedRow& row : rows) passes_.push_back({row, true, {}});
 }
 
-void Evaluation::add_label_words(const DataSet& data, const std::vector<std::string>& words, const Tokenizer& tokenizer,
-                                 const EncodeOptions& options, std::size_t most) {
+void Evaluation::add_label_words(const DataSet& data, const std::vector<std::string>& words,
+                                 const Tokenizer& tokenizer, const EncodeOptions& options, std::size_t most) {
   EncodeOptions word_options = options;
   word_options.append_eos = false;
   words_ = words;
@@ -58,7 +60,8 @@ void Evaluation::add_label_words(const DataSet& data, const std::vector<std::str
     for (std::size_t word = 0; word < words.size(); ++word) {
       EncodedRow encoded = encode_prompt_completion({row->prompt, words[word]}, tokenizer, word_options);
       if (encoded.label_count() == 0) {
-        throw Error(ExitCode::data, cat("label word \"", printable(words[word]), "\" leaves no token to score"));
+        throw Error(ExitCode::data,
+                    cat("label word \"", printable(words[word]), "\" leaves no token to score"));
       }
       add_candidate({answers_.size(), word, std::move(encoded.ids), std::move(encoded.labels)}, first_own,
                     measured == pass_of_line.end() ? nullptr : &passes_[measured->second]);
@@ -89,8 +92,8 @@ void Evaluation::add_candidate(Candidate candidate, std::size_t first_own, const
   passes_.push_back({std::move(row), false, {std::move(candidate)}});
 }
 
-double Evaluation::score(const Executable& executable, const std::vector<const Pass*>& passes, at::Device device,
-                         Scores& scores) const {
+double Evaluation::score(const Executable& executable, const std::vector<const Pass*>& passes,
+                         at::Device device, Scores& scores) const {
   std::vector<const EncodedRow*> rows;
   for (const Pass* pass : passes) rows.push_back(&pass->row);
   const Batch batch = to_device(make_batch(rows, pad_id_, false), device);
@@ -123,7 +126,8 @@ double Evaluation::score(const Executable& executable, const std::vector<const P
 double Evaluation::label_word_accuracy(const Scores& scores) const {
   std::int64_t right = 0;
   for (std::size_t question = 0; question < answers_.size(); ++question) {
-    const auto best = std::max_element(scores[question].begin(), scores[question].end()) - scores[question].begin();
+    const auto best =
+        std::max_element(scores[question].begin(), scores[question].end()) - scores[question].begin();
     right += trim(words_[static_cast<std::size_t>(best)]) == trim(answers_[question]);
   }
   return static_cast<double>(right) / static_cast<double>(answers_.size());

@@ -100,7 +100,8 @@ std::string prompt_text(const Prompt& prompt) {
   return prompt.messages.empty() ? prompt.text : prompt.messages.back().content;
 }
 
-std::string answers_jsonl(const std::vector<Job>& jobs, const std::vector<Prompt>& prompts, const Writer& writer) {
+std::string answers_jsonl(const std::vector<Job>& jobs, const std::vector<Prompt>& prompts,
+                          const Writer& writer) {
   std::string text;
   for (const Job& job : jobs) {
     Json json = {{"prompt", prompt_text(prompts[job.prompt])},
@@ -116,15 +117,18 @@ std::string answers_jsonl(const std::vector<Job>& jobs, const std::vector<Prompt
 std::string heading(const std::vector<Job>& jobs, std::size_t number, const std::vector<Prompt>& prompts) {
   const Job& job = jobs[number];
   const bool is_new = number == 0 || jobs[number - 1].prompt != job.prompt;
-  return cat(is_new ? cat(number > 0 ? "\n" : "", "> ", printable(prompt_text(prompts[job.prompt])), "\n") : "",
-             job.adapter.empty() ? "" : cat("[", printable(job.adapter), "]"));
+  return cat(
+      is_new ? cat(number > 0 ? "\n" : "", "> ", printable(prompt_text(prompts[job.prompt])), "\n") : "",
+      job.adapter.empty() ? "" : cat("[", printable(job.adapter), "]"));
 }
 
-std::string answers_text(const std::vector<Job>& jobs, const std::vector<Prompt>& prompts, const Writer& writer) {
+std::string answers_text(const std::vector<Job>& jobs, const std::vector<Prompt>& prompts,
+                         const Writer& writer) {
   std::string text;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     text += heading(jobs, i, prompts);
-    for (const std::string& line : split(writer.text(jobs[i].row.answer()), '\n')) text += printable(line) + "\n";
+    for (const std::string& line : split(writer.text(jobs[i].row.answer()), '\n'))
+      text += printable(line) + "\n";
   }
   return text;
 }
@@ -146,7 +150,8 @@ void stream_answers(std::vector<Job>& jobs, const std::vector<Prompt>& prompts, 
 void check_options(const GenerateConfig& config) {
   check_config(config);
   if (config.stream && (config.json || config.beams > 1))
-    throw Error(ExitCode::usage, "--stream prints text as it is drawn: it does not go with --json or --beams");
+    throw Error(ExitCode::usage,
+                "--stream prints text as it is drawn: it does not go with --json or --beams");
   if (config.beams > 1 && config.sampling.temperature > 0)
     throw Error(ExitCode::usage, "--beams looks for the likeliest text: it does not go with --temperature");
 }

@@ -30,7 +30,8 @@ void generate_rows(RowFeed& feed, std::vector<GeneratedRow>& rows, const Generat
       if (row.finished) continue;
       const at::Tensor scores = logits[static_cast<std::int64_t>(i)];
       penalise_repetition(scores, row.ids, options.sampling);
-      const std::int32_t next = choose_token(scores, options.sampling, row.number, row.ids.size() - row.prompt);
+      const std::int32_t next =
+          choose_token(scores, options.sampling, row.number, row.ids.size() - row.prompt);
       row.finished = options.stop.count(next) > 0;
       if (row.finished) continue;
       row.ids.push_back(next);

@@ -24,16 +24,16 @@ struct GeneratedRow {
 struct GenerationOptions {
   SamplingOptions sampling;
   std::int64_t max_new_tokens = 64;
-  std::int64_t context_length = 0;  ///< tokens of prompt and answer at most; 0 = no limit
-  std::set<std::int32_t> stop;      ///< tokens that end an answer, and are no part of it
+  std::int64_t context_length = 0;                   ///< tokens of prompt and answer at most; 0 = no limit
+  std::set<std::int32_t> stop;                       ///< tokens that end an answer, and are no part of it
   std::function<bool(const TokenIds& answer)> ends;  ///< whether the text ends an answer; may be empty
 
   /// Tokens that the row may still get.
   std::int64_t room(const GeneratedRow& row) const;
 };
 
-/// Continues all rows until each meets an end or a limit; finished rows stay in the batch, so that the model may tell
-/// rows apart. `on_token(row)` is called after each new token.
+/// Continues all rows until each meets an end or a limit; finished rows stay in the batch, so that the model
+/// may tell rows apart. `on_token(row)` is called after each new token.
 void generate_rows(RowFeed& feed, std::vector<GeneratedRow>& rows, const GenerationOptions& options,
                    const std::function<void(const GeneratedRow&)>& on_token = {});
 

@@ -36,8 +36,10 @@ Prompt parse_prompt(const std::string& line, const JsonOrigin& origin) {
     prompt.references = {std::string(trim(json["completion"].get<std::string>()))};
   if (json.contains("references")) {
     prompt.references.clear();
-    if (!json["references"].is_array()) throw Error(origin.code, cat(origin.place, ": \"references\" is no list"));
-    for (const Json& text : json["references"]) prompt.references.push_back(json_string(text, "references", origin));
+    if (!json["references"].is_array())
+      throw Error(origin.code, cat(origin.place, ": \"references\" is no list"));
+    for (const Json& text : json["references"])
+      prompt.references.push_back(json_string(text, "references", origin));
   }
   if (prompt.messages.size() > 1 && prompt.messages.back().role == "assistant") {
     if (prompt.references.empty()) prompt.references = {prompt.messages.back().content};

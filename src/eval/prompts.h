@@ -11,15 +11,15 @@ namespace lora {
 
 /// Something to answer.
 struct Prompt {
-  std::string text;                    ///< to continue, if there are no messages
-  std::vector<ChatMessage> messages;   ///< to answer
-  std::optional<std::string> adapter;  ///< unset: every adapter; empty: the base
+  std::string text;                          ///< to continue, if there are no messages
+  std::vector<ChatMessage> messages;         ///< to answer
+  std::optional<std::string> adapter;        ///< unset: every adapter; empty: the base
   std::vector<std::string> references = {};  ///< what the answer may be compared with
 };
 
 /// From --prompt and --data. usage error if there are none; data error with the line of a row that is no
-/// object with "prompt" (text) or "messages" (role, content), and optionally "adapter". References are "references",
-/// "completion", or an assistant's message at the end, which is then to be written anew.
+/// object with "prompt" (text) or "messages" (role, content), and optionally "adapter". References are
+/// "references", "completion", or an assistant's message at the end, which is then to be written anew.
 std::vector<Prompt> read_prompts(const GenerateConfig& config);
 
 /// As a training sees the beginning of a row. usage error if messages meet a model without a chat template.

@@ -21,7 +21,8 @@ class CachedFeed : public RowFeed {
       : model_(model), device_(device), pad_(pad) {}
 
   at::Tensor feed(const std::vector<TokenIds>& added) override {
-    const auto rows = static_cast<std::int64_t>(added.size()), time = static_cast<std::int64_t>(longest(added));
+    const auto rows = static_cast<std::int64_t>(added.size()),
+               time = static_cast<std::int64_t>(longest(added));
     if (!mask_.defined()) {
       mask_ = at::zeros({rows, 0}, at::kLong);
       lengths_.assign(added.size(), 0);
@@ -69,8 +70,10 @@ class RecomputingFeed : public RowFeed {
 
   at::Tensor feed(const std::vector<TokenIds>& added) override {
     rows_.resize(added.size());
-    for (std::size_t b = 0; b < added.size(); ++b) rows_[b].insert(rows_[b].end(), added[b].begin(), added[b].end());
-    const auto rows = static_cast<std::int64_t>(rows_.size()), time = static_cast<std::int64_t>(longest(rows_));
+    for (std::size_t b = 0; b < added.size(); ++b)
+      rows_[b].insert(rows_[b].end(), added[b].begin(), added[b].end());
+    const auto rows = static_cast<std::int64_t>(rows_.size()),
+               time = static_cast<std::int64_t>(longest(rows_));
     at::Tensor ids = at::full({rows, time}, pad_, at::kLong), mask = at::zeros({rows, time}, at::kLong);
     at::Tensor last = at::empty({rows}, at::kLong);
     auto id = ids.accessor<std::int64_t, 2>(), seen = mask.accessor<std::int64_t, 2>();

@@ -16,8 +16,8 @@ class RowFeed {
  public:
   virtual ~RowFeed() = default;
 
-  /// Appends tokens to each row, the prompts first, and returns logits [rows, vocabulary], float32 on the CPU, after
-  /// them. A row that gets none keeps its place; its logits mean nothing.
+  /// Appends tokens to each row, the prompts first, and returns logits [rows, vocabulary], float32 on the
+  /// CPU, after them. A row that gets none keeps its place; its logits mean nothing.
   virtual at::Tensor feed(const std::vector<TokenIds>& added) = 0;
 
   /// Row i becomes what row rows[i] is.

@@ -49,19 +49,22 @@ std::int32_t choose_token(const at::Tensor& scores, const SamplingOptions& optio
   const auto likelier = [&](std::int32_t a, std::int32_t b) {
     return values[a] != values[b] ? values[a] > values[b] : a < b;
   };
-  const std::size_t most = options.top_k > 0 ? std::min(count, static_cast<std::size_t>(options.top_k)) : count;
+  const std::size_t most =
+      options.top_k > 0 ? std::min(count, static_cast<std::size_t>(options.top_k)) : count;
   std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(most), order.end(), likelier);
   order.resize(most);
   std::vector<double> weights;
   double total = 0;
   for (const std::int32_t id : order) {
     weights.push_back(
-        std::exp((static_cast<double>(values[id]) - static_cast<double>(values[order.front()])) / options.temperature));
+        std::exp((static_cast<double>(values[id]) - static_cast<double>(values[order.front()])) /
+                 options.temperature));
     total += weights.back();
   }
   double kept = 0;
   std::size_t size = 0;
-  while (size < order.size() && (size == 0 || (kept < options.top_p * total && weights[size] >= options.min_p)))
+  while (size < order.size() &&
+         (size == 0 || (kept < options.top_p * total && weights[size] >= options.min_p)))
     kept += weights[size++];
   double left = CounterRandom(options.seed, row).uniform(step) * kept;
   for (std::size_t i = 0; i + 1 < size; ++i) {

@@ -17,14 +17,15 @@ struct SamplingOptions {
   std::uint64_t seed = 42;
 };
 
-/// Changes scores (float32 [vocabulary] on the CPU, logits or log-probabilities) by what the row already holds, as
-/// transformers' processors: a seen token's score s becomes s / penalty if positive, else s * penalty; a token that would
-/// repeat an n-gram gets -inf.
+/// Changes scores (float32 [vocabulary] on the CPU, logits or log-probabilities) by what the row already
+/// holds, as transformers' processors: a seen token's score s becomes s / penalty if positive, else s *
+/// penalty; a token that would repeat an n-gram gets -inf.
 void penalise_repetition(const at::Tensor& scores, const TokenIds& row, const SamplingOptions& options);
 
-/// The next token given scores as above; ties go to the lower id. A draw is a pure function of the seed, the row and the
-/// step. As transformers' processors: temperature, then the k likeliest, then the likeliest that together hold top_p (the
-/// one that passes it included), then those at least min_p times as likely as the likeliest.
+/// The next token given scores as above; ties go to the lower id. A draw is a pure function of the seed, the
+/// row and the step. As transformers' processors: temperature, then the k likeliest, then the likeliest that
+/// together hold top_p (the one that passes it included), then those at least min_p times as likely as the
+/// likeliest.
 std::int32_t choose_token(const at::Tensor& scores, const SamplingOptions& options, std::uint64_t row,
                           std::uint64_t step);
 

@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
+#include "adapter/weights_in_place.h"
 #include "eval/loaded_model.h"
 #include "eval/variant_spec.h"
-#include "adapter/weights_in_place.h"
 #include "lora/adapter/adapter.h"
 #include "lora/checkpoint/run_folder.h"
 

@@ -21,16 +21,19 @@ LoadedModel load_language_model(const ModelConfig& config) {
 
 }  // namespace
 
-Writer::Writer(const ModelConfig& model, const std::vector<std::string>& adapters, const SamplingConfig& sampling,
-               bool recompute)
+Writer::Writer(const ModelConfig& model, const std::vector<std::string>& adapters,
+               const SamplingConfig& sampling, bool recompute)
     : stop_(sampling.stop),
       model_(load_language_model(model)),
       adapters_(std::make_unique<AdapterSet>(model_.program)) {
   std::erase(stop_, "");
   for (const std::string& entry : adapters) add_adapter(entry);
-  options_.sampling = {sampling.temperature,        sampling.top_k,
-                       sampling.top_p,              sampling.min_p,
-                       sampling.repetition_penalty, sampling.no_repeat_ngram,
+  options_.sampling = {sampling.temperature,
+                       sampling.top_k,
+                       sampling.top_p,
+                       sampling.min_p,
+                       sampling.repetition_penalty,
+                       sampling.no_repeat_ngram,
                        static_cast<std::uint64_t>(sampling.seed)};
   options_.max_new_tokens = sampling.max_new_tokens;
   options_.context_length = model_.program.info().context_length;
@@ -68,7 +71,8 @@ void Writer::add_adapter(const std::string& entry) {
 
 std::unique_ptr<RowFeed> Writer::feed() const {
   const at::Device device = model_.program.device();
-  return cached_ ? cached_feed(*cached_, device, model_.pad_id()) : recomputing_feed(*whole_, device, model_.pad_id());
+  return cached_ ? cached_feed(*cached_, device, model_.pad_id())
+                 : recomputing_feed(*whole_, device, model_.pad_id());
 }
 
 std::string Writer::text(const TokenIds& answer) const {

@@ -15,8 +15,8 @@ namespace lora {
 /// A resident language model with several adapters, ready to write text.
 class Writer {
  public:
-  /// `adapters`: NAME=DIR. usage error for a classifier or a malformed entry; mismatch error for adapters of another base
-  /// or tokenizer. `recompute`: never use a cache.
+  /// `adapters`: NAME=DIR. usage error for a classifier or a malformed entry; mismatch error for adapters of
+  /// another base or tokenizer. `recompute`: never use a cache.
   Writer(const ModelConfig& model, const std::vector<std::string>& adapters, const SamplingConfig& sampling,
          bool recompute);
 

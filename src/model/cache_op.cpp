@@ -86,8 +86,8 @@ bool append_in_place(torch::jit::Graph& graph) {
   cache->setType(c10::AnyType::get());
   for (std::size_t i = 0; i < joined.size(); ++i) {
     torch::jit::WithInsertPoint guard(joined[i]->node());
-    Node* append = graph.create(append_symbol(), {cache, graph.insertConstant(static_cast<std::int64_t>(i)),
-                                                  added_part(joined[i])});
+    Node* append = graph.create(
+        append_symbol(), {cache, graph.insertConstant(static_cast<std::int64_t>(i)), added_part(joined[i])});
     append->output()->setType(c10::TensorType::get());
     graph.insertNode(append);
     joined[i]->replaceAllUsesWith(append->output());

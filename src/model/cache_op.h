@@ -14,8 +14,9 @@ struct CacheHolder : torch::CustomClassHolder {
 };
 
 /// In a lowered `decode`, whose second output stacks every layer's cat([cached, new]): lets each be
-/// `lora::append(cache, index, new)`, which writes `new` behind the cached tokens and returns a view of both, and drops
-/// the second output. `cache` becomes a new last input. False, and nothing is changed, if the graph looks otherwise.
+/// `lora::append(cache, index, new)`, which writes `new` behind the cached tokens and returns a view of both,
+/// and drops the second output. `cache` becomes a new last input. False, and nothing is changed, if the graph
+/// looks otherwise.
 bool append_in_place(torch::jit::Graph& graph);
 
 }  // namespace lora

@@ -21,15 +21,18 @@ namespace {
 
 constexpr double kTolerance = 1e-4;  ///< of logits, relative to the largest
 
-/// For each site of `forward` that is hooked, the number of the same site in `decode`. internal error if it is not there.
-std::vector<std::size_t> same_sites(const std::vector<HookedSite>& hooks, const std::vector<LocatedSite>& located) {
+/// For each site of `forward` that is hooked, the number of the same site in `decode`. internal error if it
+/// is not there.
+std::vector<std::size_t> same_sites(const std::vector<HookedSite>& hooks,
+                                    const std::vector<LocatedSite>& located) {
   std::vector<std::size_t> order;
   for (const HookedSite& hooked : hooks) {
     const auto found = std::find_if(located.begin(), located.end(), [&](const LocatedSite& each) {
       return each.site.weight == hooked.site->weight && each.site.kind == hooked.site->kind;
     });
     if (found == located.end())
-      throw Error(ExitCode::internal, cat("\"decode\" does not use \"", hooked.site->path, "\" as forward does"));
+      throw Error(ExitCode::internal,
+                  cat("\"decode\" does not use \"", hooked.site->path, "\" as forward does"));
     order.push_back(static_cast<std::size_t>(found - located.begin()));
   }
   return order;
@@ -73,7 +76,8 @@ at::Tensor CachedExecutable::next_logits(const CachedInputs& inputs, KeyValueCac
   if (!cache.storage.defined()) {
     std::vector<std::int64_t> sizes = impl_->empty_past;
     sizes[1] = rows;
-    cache.storage = at::empty(sizes, at::dtype(impl_->weights.front()->scalar_type()).device(impl_->program->device));
+    cache.storage =
+        at::empty(sizes, at::dtype(impl_->weights.front()->scalar_type()).device(impl_->program->device));
   }
   std::vector<c10::IValue> stack{inputs.input_ids, inputs.attention_mask, inputs.position_ids,
                                  cache.storage.narrow(3, 0, cache.length)};
@@ -93,17 +97,21 @@ at::Tensor CachedExecutable::next_logits(const CachedInputs& inputs, KeyValueCac
 
 namespace {
 
-/// Largest difference of the probe's last logits, in two pieces, from those of `forward`, relative to the largest logit.
-double difference_from_forward(const CachedExecutable& cached, const Executable& executable, const ModelInfo& info,
-                               at::Device device) {
+/// Largest difference of the probe's last logits, in two pieces, from those of `forward`, relative to the
+/// largest logit.
+double difference_from_forward(const CachedExecutable& cached, const Executable& executable,
+                               const ModelInfo& info, at::Device device) {
   constexpr std::int64_t kRows = 2, kTime = 6, kFirst = 4;
   const auto options = at::dtype(at::kLong).device(device);
-  const at::Tensor ids =
-      at::arange(1, kRows * kTime + 1, options).reshape({kRows, kTime}).remainder(std::max<std::int64_t>(info.vocab_size, 2));
-  const at::Tensor mask = at::ones({kRows, kTime}, options), places = at::arange(kTime, options).expand({kRows, kTime});
+  const at::Tensor ids = at::arange(1, kRows * kTime + 1, options)
+                             .reshape({kRows, kTime})
+                             .remainder(std::max<std::int64_t>(info.vocab_size, 2));
+  const at::Tensor mask = at::ones({kRows, kTime}, options),
+                   places = at::arange(kTime, options).expand({kRows, kTime});
   const at::Tensor expected = executable.logits({ids, mask, {}}).select(1, -1);
   KeyValueCache cache;
-  cached.next_logits({ids.narrow(1, 0, kFirst), mask.narrow(1, 0, kFirst), places.narrow(1, 0, kFirst)}, cache);
+  cached.next_logits({ids.narrow(1, 0, kFirst), mask.narrow(1, 0, kFirst), places.narrow(1, 0, kFirst)},
+                     cache);
   const at::Tensor found = cached.next_logits(
       {ids.narrow(1, kFirst, kTime - kFirst), mask, places.narrow(1, kFirst, kTime - kFirst)}, cache);
   return ((found - expected).abs().max() / expected.abs().max()).item<double>();
@@ -126,8 +134,8 @@ std::optional<CachedExecutable> Program::cached_executable(std::vector<HookedSit
         const auto known = impl_->weight_of_path.find(slot.path);
         Weight& own = impl->lowered.weights[slot.weight];
         own.value = own.value.to(impl_->device);
-        impl->weights.push_back(known == impl_->weight_of_path.end() ? &own.value
-                                                                     : &impl_->lowered.weights[known->second].value);
+        impl->weights.push_back(
+            known == impl_->weight_of_path.end() ? &own.value : &impl_->lowered.weights[known->second].value);
       }
       impl->compile(hooks, in_place);
       CachedExecutable cached(std::move(impl));

@@ -11,6 +11,7 @@
 #include "lora/base/text.h"
 #include "lora/base/version.h"
 #include "lora/config/config_json.h"
+#include "programs/allocation.h"
 #include "programs/failure.h"
 #include "programs/standard_streams.h"
 
@@ -95,6 +96,7 @@ std::optional<int> prepare(const CommandInfo& info, const Strings& arguments, co
 }
 
 int run_program(const std::string& name, const std::vector<Command>& commands, int argc, char** argv) {
+  settle_allocation();
   guard_standard_streams();
   std::string command = name;
   try {

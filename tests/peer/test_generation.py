@@ -6,6 +6,7 @@ import pytest
 import torch
 from cases import with_adapter
 from peft import PeftModel
+from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
 TARGETS = {"first": ["q_proj", "v_proj"], "second": ["up_proj", "down_proj", "o_proj"]}
@@ -23,9 +24,10 @@ def answers(run, file, *options):
 
 
 @torch.no_grad()
-def greedy(model, ids, count, stop):
-    """transformers' greedy answer to one prompt."""
-    config = GenerationConfig(max_new_tokens=count, do_sample=False, eos_token_id=stop, pad_token_id=0, use_cache=True)
+def greedy(model, ids, count, stop, **options):
+    """transformers' likeliest answer to one prompt."""
+    config = GenerationConfig(max_new_tokens=count, do_sample=False, eos_token_id=stop, pad_token_id=0, use_cache=True,
+                              **options)
     output = model.generate(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long),
                             generation_config=config)[0, len(ids):].tolist()
     return output[:-1] if stop is not None and output and output[-1] == stop else output
@@ -97,3 +99,103 @@ def test_draws_depend_on_the_seed_and_not_on_the_batch(run, tiny, tmp_path):
     texts = [[line["ids"] for line in answers(run, case.file, *options, *more)]
              for more in (["--batch-size", 1], ["--batch-size", 7], ["--seed", 7])]
     assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.parametrize("ours, theirs", [
+    (["--repetition-penalty", 1.3], {"repetition_penalty": 1.3}),
+    (["--no-repeat-ngram", 2], {"no_repeat_ngram_size": 2}),
+    (["--beams", 4], {"num_beams": 4}),
+    (["--beams", 3, "--length-penalty", 0.2], {"num_beams": 3, "length_penalty": 0.2}),
+    (["--beams", 10, "--length-penalty", 0.9, "--no-repeat-ngram", 4],
+     {"num_beams": 10, "length_penalty": 0.9, "no_repeat_ngram_size": 4}),
+])
+def test_beams_and_penalties_equal_those_of_transformers(run, tiny, tmp_path, ours, theirs):
+    case, tokenizer, prompts = tiny
+    data = write_prompts(tmp_path / "prompts.jsonl", [{"prompt": text} for text in prompts])
+    stop = tokenizer.eos_token_id
+    model = case.live.eval()
+    expected = [greedy(model, tokenizer(text)["input_ids"], 12, stop, **theirs) for text in prompts]
+    plain = [greedy(model, tokenizer(text)["input_ids"], 12, stop) for text in prompts]
+    assert expected != plain
+    for more in (["--batch-size", 5], ["--recompute"]):
+        found = answers(run, case.file, "--data", data, "--max-new-tokens", 12, *ours, *more)
+        assert [line["ids"] for line in found] == expected
+
+
+def test_the_cache_changes_no_text_and_is_said_to_be_missing_where_it_is(run, fixtures, tiny, tmp_path):
+    case, _, prompts = tiny
+    data = write_prompts(tmp_path / "prompts.jsonl", [{"prompt": text} for text in prompts])
+    texts = [[line["ids"] for line in answers(run, case.file, "--data", data, "--max-new-tokens", 24, *more)]
+             for more in ([], ["--recompute"])]
+    assert texts[0] == texts[1]
+    result = run("lora-eval", "generate", "--model", case.file, "--prompt", "a")
+    assert "no cache" not in result.stderr
+
+    class Forward(torch.nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids, attention_mask):
+            return self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+
+    ids = torch.randint(5, 50, (2, 6))
+    with torch.no_grad():
+        traced = torch.jit.trace(Forward(case.live.eval()), (ids, torch.ones_like(ids)), check_trace=False)
+    traced.save(str(tmp_path / "plain.pt"))
+    result = run("lora-eval", "generate", "--model", tmp_path / "plain.pt", "--tokenizer", fixtures / "hf/tiny_llama", "--prompt", prompts[0])
+    assert "no cache of keys and values" in result.stderr
+
+
+def test_stop_texts_end_an_answer(run, tiny, tmp_path):
+    case, _, prompts = tiny
+    data = write_prompts(tmp_path / "prompts.jsonl", [{"prompt": text} for text in prompts])
+    free = answers(run, case.file, "--data", data, "--max-new-tokens", 24)
+    text = max((line["text"] for line in free), key=len)
+    stop = text[len(text) // 2:len(text) // 2 + 3]
+    for line, whole in zip(answers(run, case.file, "--data", data, "--max-new-tokens", 24, "--stop", stop), free):
+        assert line["text"] == whole["text"].split(stop)[0]
+
+
+def test_streamed_text_is_the_text(run, tiny):
+    case, _, prompts = tiny
+    options = ["--model", case.file, "--prompt", prompts[0], "--prompt", prompts[1], "--max-new-tokens", 20]
+    whole, streamed = (run("lora-eval", "generate", *options, *more).stdout for more in ([], ["--stream"]))
+    assert streamed.rstrip() == whole.rstrip()
+
+
+@torch.no_grad()
+def batched(model, rows, count, stop, **options):
+    """transformers' likeliest answers to many prompts, ten at a time, up to the first stop token."""
+    config = GenerationConfig(max_new_tokens=count, do_sample=False, eos_token_id=stop, pad_token_id=stop, **options)
+    found = []
+    for begin in range(0, len(rows), 10):
+        part = rows[begin:begin + 10]
+        longest = max(map(len, part))
+        ids = torch.tensor([[stop] * (longest - len(row)) + row for row in part])
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in part])
+        output = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)[:, longest:].tolist()
+        found += [row[:row.index(stop)] if stop in row else row for row in output]
+    return found
+
+
+def test_real_prompts_give_the_texts_of_transformers(run, models, shared_data, tmp_path):
+    """50 E2E prompts by SmolLM2, token by token, and 10 by beam search as in the paper."""
+    file = models / "smollm2-135m-instruct.pt"
+    if not file.exists():
+        pytest.skip(f"{file} is not there: scripts/quickstart.sh makes it")
+    archive = {"tokenizer.json": ""}
+    torch.jit.load(str(file), _extra_files=archive)
+    tokenizer = Tokenizer.from_str(archive["tokenizer.json"].decode())
+    rows = cases.read_jsonl(shared_data / "e2e_nlg/test.jsonl")[:500:10]
+    ids = [tokenizer.encode(row["prompt"], add_special_tokens=False).ids for row in rows]
+    data = write_prompts(tmp_path / "prompts.jsonl", rows)
+    model, stop = cases.smollm2(file).live.eval(), 2
+    found = answers(run, file, "--data", data, "--max-new-tokens", 16, "--batch-size", 10)
+    assert [line["ids"] for line in found] == batched(model, ids, 16, stop)
+    assert [line["references"] for line in found] == [row["references"] for row in rows]
+    few = write_prompts(tmp_path / "few.jsonl", rows[:10])
+    found = answers(run, file, "--data", few, "--max-new-tokens", 12, "--batch-size", 10, "--beams", 4,
+                    "--length-penalty", 0.9, "--no-repeat-ngram", 4)
+    expected = batched(model, ids[:10], 12, stop, num_beams=4, length_penalty=0.9, no_repeat_ngram_size=4)
+    assert [line["ids"] for line in found] == expected

@@ -25,7 +25,8 @@ struct SamplingConfig {
       between(0, 1));
     v("min_p", min_p, "draw from tokens at least this share as likely as the likeliest", between(0, 1));
     v("repetition_penalty", repetition_penalty,
-      "divides positive scores of tokens that are there already, multiplies negative ones; 1 = none", above(0));
+      "divides positive scores of tokens that are there already, multiplies negative ones; 1 = none",
+      above(0));
     v("no_repeat_ngram", no_repeat_ngram, "no sequence of so many tokens twice; 0 = allowed", at_least(0));
     v("stop", stop, "texts that end an answer, and are no part of it", Placeholder{"TEXT"});
     v("seed", seed, "of what is drawn; a row's text does not depend on its batch", at_least(0));

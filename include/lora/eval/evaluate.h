@@ -22,16 +22,17 @@ struct Quality {
 /// each recurs; empty if the data is no classification by words.
 std::vector<std::string> find_label_words(const DataSet& data, const std::vector<std::string>& given);
 
-/// Rows to measure models on: the mean loss of all, the accuracy of a classifier, and the accuracy by label words where
-/// such are added. Prepared once, run on any number of models.
+/// Rows to measure models on: the mean loss of all, the accuracy of a classifier, and the accuracy by label
+/// words where such are added. Prepared once, run on any number of models.
 class Evaluation {
  public:
   /// `max_tokens`: padded tokens that run at once.
   Evaluation(const std::vector<EncodedRow>& rows, Task task, std::int32_t pad_id, std::int64_t max_tokens);
 
   /// Accuracy by label words for the first `most` prompt/completion rows of `data`: the word with the highest
-  /// log-likelihood after the prompt wins (ties: the first). Words whose inputs are the beginning of a measured row, as
-  /// one-token words are, are read from that row's pass and cost nothing. data error for a word without tokens.
+  /// log-likelihood after the prompt wins (ties: the first). Words whose inputs are the beginning of a
+  /// measured row, as one-token words are, are read from that row's pass and cost nothing. data error for a
+  /// word without tokens.
   void add_label_words(const DataSet& data, const std::vector<std::string>& words, const Tokenizer& tokenizer,
                        const EncodeOptions& options, std::size_t most = SIZE_MAX);
 

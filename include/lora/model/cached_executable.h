@@ -10,8 +10,8 @@
 
 namespace lora {
 
-/// Keys and values of the tokens that a CachedExecutable has seen: [2 layers, rows, heads, capacity, head size], of which
-/// `length` tokens are filled.
+/// Keys and values of the tokens that a CachedExecutable has seen: [2 layers, rows, heads, capacity, head
+/// size], of which `length` tokens are filled.
 struct KeyValueCache {
   at::Tensor storage;  ///< undefined before the first token
   std::int64_t length = 0;
@@ -27,8 +27,8 @@ struct CachedInputs {
   at::Tensor position_ids;    ///< int64 [rows, new]: tokens before it in its row
 };
 
-/// The `decode` method of a model file as a graph, with hooks in place, over its program's weights. The program must
-/// outlive it.
+/// The `decode` method of a model file as a graph, with hooks in place, over its program's weights. The
+/// program must outlive it.
 class CachedExecutable {
  public:
   CachedExecutable(CachedExecutable&&) noexcept;
@@ -38,7 +38,8 @@ class CachedExecutable {
   /// Logits [rows, vocabulary] after the last column; the new tokens are added to `cache`.
   at::Tensor next_logits(const CachedInputs& inputs, KeyValueCache& cache) const;
 
-  /// True if keys and values are written to the cache where they belong; false if the graph copies the cache at each step.
+  /// True if keys and values are written to the cache where they belong; false if the graph copies the cache
+  /// at each step.
   bool appends_in_place() const;
 
  private:

@@ -112,8 +112,8 @@ class Program {
 
   Executable executable(std::vector<HookedSite> hooks = {}) const;
 
-  /// The file's `decode` method with the same hooks: one token costs one token. Nothing if the file has none, or if its
-  /// logits on a small probe are not those of forward.
+  /// The file's `decode` method with the same hooks: one token costs one token. Nothing if the file has none,
+  /// or if its logits on a small probe are not those of forward.
   std::optional<CachedExecutable> cached_executable(std::vector<HookedSite> hooks = {}) const;
 
   /// Writes a copy of the file, as it was loaded, with some weights replaced (by path in the file), keeping

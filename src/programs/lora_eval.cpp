@@ -1,6 +1,7 @@
 #include "lora/eval/chat.h"
 #include "lora/eval/compare.h"
 #include "lora/eval/generate.h"
+#include "lora/eval/score.h"
 #include "programs/run.h"
 
 int main(int argc, char** argv) {
@@ -22,5 +23,10 @@ int main(int argc, char** argv) {
       {"lora-eval chat --model model.pt --adapter mine=runs/first/adapter",
        "echo \"Who wrote Faust?\" | lora-eval chat --model model.pt"},
       lora::chat);
-  return lora::run_program("lora-eval", {chat, compare, generate}, argc, argv);
+  const auto score = lora::command<lora::ScoreConfig>(
+      "score", "Measures generated texts by their references, several systems side by side.",
+      {"lora-eval generate --model model.pt --data test.jsonl --out base.jsonl",
+       "lora-eval score --predictions base.jsonl mine.jsonl --metrics e2e_bleu,nist,rouge_l_coco,cider"},
+      lora::score);
+  return lora::run_program("lora-eval", {chat, compare, generate, score}, argc, argv);
 }

@@ -40,7 +40,7 @@ def test_typing_mistakes(refuses, command, parts):
 
 MERGE = ["bake", "combine", "convert", "diff", "extract", "inspect", "resize", "restore", "verify"]
 COMMANDS = [["lora-train"], *(["lora-merge", word] for word in MERGE), ["lora-eval", "chat"],
-            ["lora-eval", "compare"], ["lora-eval", "generate"]]
+            ["lora-eval", "compare"], ["lora-eval", "generate"], ["lora-eval", "score"]]
 
 # Two wrong values for each option, and what a right one must be.
 WRONG_NUMBERS = {"rank": [(-1, "at least 1"), (0, "at least 1")],

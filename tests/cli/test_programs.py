@@ -8,7 +8,7 @@ import pytest
 
 MERGE = ["bake", "combine", "convert", "diff", "extract", "inspect", "resize", "restore", "verify"]
 COMMANDS = [["lora-train"], *(["lora-merge", word] for word in MERGE), ["lora-eval", "chat"], ["lora-eval", "compare"],
-            ["lora-eval", "generate"]]
+            ["lora-eval", "generate"], ["lora-eval", "score"]]
 
 
 @pytest.fixture

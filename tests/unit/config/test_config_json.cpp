@@ -7,6 +7,7 @@
 #include "lora/config/extract_config.h"
 #include "lora/config/chat_config.h"
 #include "lora/config/generate_config.h"
+#include "lora/config/score_config.h"
 #include "lora/config/inspect_config.h"
 #include "lora/config/resize_config.h"
 #include "lora/config/restore_config.h"
@@ -81,6 +82,7 @@ TEST_CASE("config json: the programs' own options read back, defaults and change
   check_round_trip(CompareConfig());
   check_round_trip(GenerateConfig());
   check_round_trip(ChatConfig());
+  check_round_trip(ScoreConfig());
   check_round_trip(BakeConfig());
   check_round_trip(CombineConfig());
   check_round_trip(ExtractConfig());

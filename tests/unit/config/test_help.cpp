@@ -11,6 +11,7 @@
 #include "lora/config/extract_config.h"
 #include "lora/config/chat_config.h"
 #include "lora/config/generate_config.h"
+#include "lora/config/score_config.h"
 #include "lora/config/inspect_config.h"
 #include "lora/config/resize_config.h"
 #include "lora/config/restore_config.h"
@@ -120,6 +121,7 @@ TEST_CASE("help: every option of every program is there with its default, within
     check_help_is_complete<CompareConfig>(width);
     check_help_is_complete<GenerateConfig>(width);
     check_help_is_complete<ChatConfig>(width);
+    check_help_is_complete<ScoreConfig>(width);
     check_help_is_complete<BakeConfig>(width);
     check_help_is_complete<CombineConfig>(width);
     check_help_is_complete<ExtractConfig>(width);

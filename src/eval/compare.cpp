@@ -5,17 +5,22 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iostream>
+#include <optional>
 
 #include "eval/comparison.h"
 #include "eval/device_batch.h"
+#include "eval/generation.h"
 #include "eval/loaded_model.h"
+#include "eval/report/html_report.h"
 #include "eval/variant.h"
 #include "eval/variant_spec.h"
 #include "lora/base/error.h"
 #include "lora/base/files.h"
 #include "lora/base/log.h"
 #include "lora/base/process.h"
+#include "lora/base/text.h"
 
 namespace lora {
 namespace {
@@ -23,13 +28,62 @@ namespace {
 /// Rows of the timed batch: enough for matrix products, few enough for any machine.
 constexpr std::size_t kLatencyRows = 8;
 
+constexpr std::int64_t kAnswerTokens = 64;
+constexpr std::size_t kCurvePoints = 200;
+constexpr std::int64_t kGeneralWindow = 256;  ///< tokens of general text that count as a row
+
 /// What every variant is measured on.
 struct Bench {
   const CompareConfig& config;
-  at::Device device;
+  const LoadedModel& base;
   Evaluation evaluation;
   Batch timed;
+  std::optional<Evaluation> general;
+  std::vector<ModelInputs> shapes;
+  std::vector<TokenIds> prompts;
+
+  at::Device device() const { return base.program.device(); }
 };
+
+/// The likeliest answers to the prompts.
+std::vector<std::string> answers_of(const Executable& executable, const Bench& bench) {
+  std::vector<std::string> texts;
+  GenerationOptions options;
+  options.max_new_tokens = kAnswerTokens;
+  options.context_length = bench.base.program.info().context_length;
+  for (const auto& id : {bench.base.program.info().eos, bench.base.tokenizer->special_ids().eos}) {
+    if (id) options.stop.insert(*id);
+  }
+  for (const TokenIds& ids : bench.prompts) {
+    std::vector<GeneratedRow> rows{{ids, ids.size()}};
+    generate_rows(*recomputing_feed(executable, bench.device(), bench.base.pad_id()), rows, options);
+    texts.push_back(bench.base.tokenizer->decode(rows[0].answer()));
+  }
+  return texts;
+}
+
+/// Training loss by tokens seen, as means over so many updates that a plot can show them.
+std::vector<std::pair<double, double>> loss_curve(const VariantSpec& spec) {
+  const std::filesystem::path path = spec.path / "metrics.jsonl";
+  std::error_code ignored;
+  if (spec.kind != VariantSpec::Kind::run || !std::filesystem::exists(path, ignored)) return {};
+  std::vector<std::pair<double, double>> all;
+  for (const std::string& line : split(read_file(path), '\n')) {
+    const Json json = Json::parse(line, nullptr, false);
+    if (!json.is_object() || !json.contains("loss") || !json["loss"].is_number() || !json.contains("tokens"))
+      continue;
+    all.emplace_back(json["tokens"].get<double>(), json["loss"].get<double>());
+  }
+  const std::size_t width = all.size() / kCurvePoints + 1;
+  std::vector<std::pair<double, double>> curve;
+  for (std::size_t begin = 0; begin < all.size(); begin += width) {
+    const std::size_t end = std::min(all.size(), begin + width);
+    double sum = 0;
+    for (std::size_t i = begin; i < end; ++i) sum += all[i].second;
+    curve.emplace_back(all[end - 1].first, sum / static_cast<double>(end - begin));
+  }
+  return curve;
+}
 
 VariantResult measure(const Variant& variant, const Bench& bench) {
   VariantResult result;
@@ -39,27 +93,42 @@ VariantResult measure(const Variant& variant, const Bench& bench) {
   result.trainable_parameters = variant.trainable_parameters();
   result.file_bytes = variant.file_bytes();
   result.training = variant.training();
-  result.quality = variant.run(
-      [&](const Executable& executable) { return bench.evaluation.run(executable, bench.device); });
+  result.loss_curve = loss_curve(variant.spec());
+  variant.run([&](const Executable& executable) {
+    result.quality = bench.evaluation.run(executable, bench.device());
+    if (bench.general) result.general_quality = bench.general->run(executable, bench.device());
+    result.answers = answers_of(executable, bench);
+  });
   return result;
 }
 
-void time_together(const std::vector<std::pair<const Variant*, VariantResult*>>& group, const Bench& bench) {
-  if (bench.config.latency_repeats == 0) return;
-  const at::NoGradGuard no_grad;
+using Timed = std::vector<std::pair<const Variant*, VariantResult*>>;
+
+std::vector<Latency> latencies_of(const Timed& group, const ModelInputs& inputs, const Bench& bench) {
   std::vector<std::function<void()>> calls;
   for (const auto& [variant, result] : group) {
-    calls.push_back([&bench, variant = variant] {
+    calls.push_back([&inputs, variant = variant] {
       variant->run([&](const Executable& executable) {
         // Reading a value waits for the device.
-        return executable.logits(bench.timed.inputs).flatten()[0].item<float>();
+        return executable.logits(inputs).flatten()[0].item<float>();
       });
     });
   }
-  const auto latencies = interleaved_latencies(calls, bench.config.latency_repeats, monotonic_seconds);
+  return interleaved_latencies(calls, bench.config.latency_repeats, monotonic_seconds);
+}
+
+void time_together(const Timed& group, const Bench& bench) {
+  if (bench.config.latency_repeats == 0) return;
+  const at::NoGradGuard no_grad;
+  const auto latencies = latencies_of(group, bench.timed.inputs, bench);
   for (std::size_t i = 0; i < group.size(); ++i) {
     group[i].second->latency = latencies[i];
     group[i].second->interleaved = group.size() > 1;
+  }
+  if (group.size() == 1) return;  // ratios to the others would mean little
+  for (const ModelInputs& inputs : bench.shapes) {
+    const auto each = latencies_of(group, inputs, bench);
+    for (std::size_t i = 0; i < group.size(); ++i) group[i].second->latencies.push_back(each[i]);
   }
 }
 
@@ -73,7 +142,7 @@ std::vector<VariantResult> measure_all(const std::vector<VariantSpec>& specs, Lo
                                        const Bench& bench) {
   std::vector<VariantResult> results(specs.size());
   std::vector<std::unique_ptr<Variant>> resident;
-  std::vector<std::pair<const Variant*, VariantResult*>> together;
+  Timed together;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     const double start = monotonic_seconds();
     auto variant = std::make_unique<Variant>(specs[i], base);
@@ -111,14 +180,95 @@ Batch timed_batch(const EncodedSet& set, const LoadedModel& base) {
   return to_device(make_batch(rows, base.pad_id(), classification), base.program.device());
 }
 
-void print(const Comparison& comparison, const std::string& json_path) {
-  if (json_path != "-") std::cout << comparison_table(comparison) << std::flush;
-  if (json_path.empty()) return;
+bool parse_whole(const std::string& text, std::int64_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+/// Arbitrary tokens in the shapes ROWSxTOKENS. usage error for a malformed one or one beyond the context.
+std::vector<ModelInputs> shapes_of(const CompareConfig& config, const LoadedModel& base) {
+  std::vector<ModelInputs> shapes;
+  const ModelInfo& info = base.program.info();
+  for (const std::string& entry : config.latency_shapes) {
+    const std::vector<std::string> parts = split(entry, 'x');
+    std::int64_t rows = 0, time = 0;
+    const bool fits = parts.size() == 2 && parse_whole(parts[0], rows) && parse_whole(parts[1], time) &&
+                      rows > 0 && time > 0 && (info.context_length == 0 || time <= info.context_length);
+    if (!fits) {
+      throw Error(
+          ExitCode::usage,
+          cat("--latency-shapes: \"", printable(entry), "\" is no shape that fits the model"),
+          cat("give ROWSxTOKENS, for example 1x128",
+              info.context_length > 0 ? cat("; the context has ", info.context_length, " tokens") : ""));
+    }
+    const auto options = at::dtype(at::kLong).device(base.program.device());
+    const at::Tensor ids = at::arange(1, rows * time + 1, options)
+                               .remainder(std::max<std::int64_t>(info.vocab_size, 2))
+                               .reshape({rows, time});
+    shapes.push_back({ids, at::ones_like(ids), {}});
+  }
+  return shapes;
+}
+
+/// The first prompts of the data, what is expected, and the tokens to answer.
+void choose_examples(const DataSet& data, Comparison& comparison, Bench& bench,
+                     const EncodeOptions& options) {
+  if (comparison.classification || bench.config.report.empty()) return;
+  EncodeOptions open = options;
+  open.append_eos = false;
+  for (const Example& example : data.examples) {
+    const auto* row = std::get_if<PromptCompletion>(&example.content);
+    if (!row || static_cast<std::int64_t>(bench.prompts.size()) == bench.config.examples) continue;
+    bench.prompts.push_back(encode_prompt_completion({row->prompt, ""}, *bench.base.tokenizer, open).ids);
+    comparison.prompts.push_back(row->prompt);
+    comparison.expected.emplace_back(trim(row->completion));
+  }
+}
+
+/// Intervals and significance of what was measured.
+void compare_figures(Comparison& comparison, const CompareConfig& config,
+                     const std::vector<std::string>& classes) {
+  const auto baseline =
+      std::find_if(comparison.variants.begin(), comparison.variants.end(),
+                   [&](const VariantResult& result) { return result.name == comparison.baseline; });
+  const auto samples = static_cast<int>(config.samples);
+  for (VariantResult& result : comparison.variants) {
+    const bool is_baseline = &result == &*baseline;
+    result.measures =
+        measures_of(result.quality, is_baseline ? nullptr : &baseline->quality, classes, samples);
+    if (!result.general_quality) continue;
+    result.general = measures_of(*result.general_quality, is_baseline ? nullptr : &*baseline->general_quality,
+                                 {}, samples)[0];
+  }
+}
+
+/// Rows, or a .txt file as one text.
+DataSet read_general(const std::string& path) {
+  if (!path.ends_with(".txt")) return read_data(path, {});
+  DataSet data;
+  data.path = path;
+  data.examples.push_back({1, PlainText{read_file(path)}});
+  return data;
+}
+
+std::string baseline_of(const CompareConfig& config, const std::vector<VariantSpec>& specs) {
+  if (config.baseline.empty()) return specs.front().name;
+  std::vector<std::string> names;
+  for (const VariantSpec& spec : specs) names.push_back(spec.name);
+  if (std::find(names.begin(), names.end(), config.baseline) != names.end()) return config.baseline;
+  throw Error(ExitCode::usage, cat("--baseline \"", printable(config.baseline), "\" is none of the variants"),
+              cat("use ", join(names, ", ")));
+}
+
+void print(const Comparison& comparison, const CompareConfig& config) {
+  if (config.json != "-") std::cout << comparison_table(comparison) << std::flush;
+  if (!config.report.empty()) write_file_atomically(config.report, html_report(comparison));
+  if (config.json.empty()) return;
   const std::string json = comparison_json(comparison).dump(2) + "\n";
-  if (json_path == "-") {
+  if (config.json == "-") {
     std::cout << json << std::flush;
   } else {
-    write_file_atomically(json_path, json);
+    write_file_atomically(config.json, json);
   }
 }
 
@@ -126,8 +276,12 @@ void print(const Comparison& comparison, const std::string& json_path) {
 
 int compare(const CompareConfig& config) {
   const std::vector<VariantSpec> specs = parse_variants(config.variant);
+  Comparison comparison;
+  comparison.baseline = baseline_of(config, specs);
   const int threads = use_threads(config.model.threads);
   const DataSet data = read_data(config.data.path, read_options(config.data));
+  std::optional<DataSet> general;
+  if (!config.general.empty()) general = read_general(config.general);
   LoadedModel base = load_model(config.model, data);
   check_adapters(specs, base);
   const EncodeOptions options = base.encoding(config.data);
@@ -135,14 +289,25 @@ int compare(const CompareConfig& config) {
   log_info("eval", config.data.path, ": ", rows.report.summary());
   const Task task = base.program.info().task;
   Bench bench{config,
-              base.program.device(),
+              base,
               {rows.rows, task, base.pad_id(), config.batch_tokens},
-              timed_batch(rows, base)};
+              timed_batch(rows, base),
+              {},
+              shapes_of(config, base),
+              {}};
   std::vector<std::string> words;
   if (task == Task::language_model) words = find_label_words(data, config.label_words);
   if (!words.empty()) bench.evaluation.add_label_words(data, words, *base.tokenizer, options);
+  if (general) {
+    EncodeOptions windows = options;
+    windows.max_length =
+        options.max_length > 0 ? std::min(options.max_length, kGeneralWindow) : kGeneralWindow;
+    const EncodedSet encoded = encode(*general, *base.tokenizer, windows, threads);
+    log_info("eval", config.general, ": ", encoded.report.summary());
+    bench.general.emplace(encoded.rows, task, base.pad_id(), config.batch_tokens);
+    comparison.general_path = config.general;
+  }
 
-  Comparison comparison;
   comparison.model_path = config.model.path;
   comparison.data_path = config.data.path;
   comparison.data_sha256 = data.sha256;
@@ -157,8 +322,12 @@ int compare(const CompareConfig& config) {
   comparison.label_words = words;
   comparison.latency_rows = bench.timed.rows;
   comparison.latency_tokens = bench.timed.time;
+  for (const ModelInputs& inputs : bench.shapes)
+    comparison.latency_shapes.push_back(cat(inputs.input_ids.size(0), " x ", inputs.input_ids.size(1)));
+  choose_examples(data, comparison, bench, options);
   comparison.variants = measure_all(specs, base, bench);
-  print(comparison, config.json);
+  compare_figures(comparison, config, comparison.classification ? base.program.info().labels : words);
+  print(comparison, config);
   return 0;
 }
 

@@ -57,6 +57,28 @@ Json training_json(const VariantResult& result) {
           {"cpu", run.cpu}};
 }
 
+Json measure_json(const Measure& measure) {
+  Json json = {{"value", measure.value}};
+  if (measure.interval) json["interval"] = {measure.interval->low, measure.interval->high};
+  if (measure.p_value) json["p_value"] = *measure.p_value;
+  return json;
+}
+
+Json measures_json(const VariantResult& result) {
+  Json json = Json::object();
+  for (const Measure& measure : result.measures) json[measure.name] = measure_json(measure);
+  return json;
+}
+
+Json latencies_json(const VariantResult& result, const Comparison& comparison) {
+  Json json = Json::object();
+  for (std::size_t i = 0; i < result.latencies.size(); ++i)
+    json[comparison.latency_shapes[i]] = {{"median_ms", result.latencies[i].median_ms},
+                                          {"least_ms", result.latencies[i].least_ms},
+                                          {"most_ms", result.latencies[i].most_ms}};
+  return json;
+}
+
 Json variant_json(const VariantResult& result, const Comparison& comparison) {
   const bool counted = result.trainable_parameters && comparison.total_parameters > 0;
   return {{"name", result.name},
@@ -69,7 +91,61 @@ Json variant_json(const VariantResult& result, const Comparison& comparison) {
           {"trainable_share", counted ? Json(share(result, comparison)) : Json()},
           {"file_bytes", result.file_bytes},
           {"training", training_json(result)},
-          {"latency", latency_json(result)}};
+          {"latency", latency_json(result)},
+          {"measures", measures_json(result)},
+          {"general_loss", result.general ? measure_json(*result.general) : Json()},
+          {"latencies", latencies_json(result, comparison)},
+          {"answers", result.answers}};
+}
+
+std::string measure_cell(const Measure& measure) {
+  const int digits = measure.name == "loss" ? 4 : 3;
+  std::string text = fixed(measure.value, digits);
+  if (measure.interval)
+    text += cat(" [", fixed(measure.interval->low, digits), ", ", fixed(measure.interval->high, digits), "]");
+  if (measure.p_value) text += cat(" p ", fixed(*measure.p_value, 3));
+  return text;
+}
+
+/// Loss and accuracy with their intervals, which fit a terminal; empty if there are none.
+std::string interval_table(const Comparison& comparison) {
+  const auto& first = comparison.variants[0];
+  if (first.measures.empty() || !first.measures[0].interval) return "";
+  std::vector<std::string> header{"variant"};
+  std::vector<std::size_t> shown;
+  for (std::size_t i = 0; i < first.measures.size(); ++i) {
+    if (first.measures[i].name != "loss" && first.measures[i].name != "accuracy") continue;
+    shown.push_back(i);
+    header.push_back(first.measures[i].name);
+  }
+  if (first.general) header.emplace_back("general loss");
+  TextTable table(header);
+  for (const VariantResult& result : comparison.variants) {
+    std::vector<std::string> row{result.name};
+    for (const std::size_t i : shown) row.push_back(measure_cell(result.measures[i]));
+    if (result.general) row.push_back(measure_cell(*result.general));
+    table.add(row);
+  }
+  return cat("\n", table.str(), "\n95 % bootstrap intervals over rows; p: difference from ",
+             comparison.baseline, ", paired randomisation; more figures by --report and --json\n");
+}
+
+/// Milliseconds, and their ratio to the first variant's; empty if nothing was timed.
+std::string latency_table(const Comparison& comparison) {
+  const auto& first = comparison.variants[0].latencies;
+  if (first.empty()) return "";
+  std::vector<std::string> header{"forward pass, ms"};
+  header.insert(header.end(), comparison.latency_shapes.begin(), comparison.latency_shapes.end());
+  TextTable table(header);
+  for (const VariantResult& result : comparison.variants) {
+    if (result.latencies.empty()) continue;
+    std::vector<std::string> row{result.name};
+    for (std::size_t i = 0; i < first.size(); ++i)
+      row.push_back(cat(fixed(result.latencies[i].median_ms, 1), " (",
+                        fixed(result.latencies[i].median_ms / first[i].median_ms, 2), ")"));
+    table.add(row);
+  }
+  return cat("\n", table.str(), "\nmedians, variants in turn; in brackets the ratio to the first\n");
 }
 
 }  // namespace
@@ -95,7 +171,7 @@ std::string comparison_table(const Comparison& comparison) {
                 " tokens, variants in turn",
                 alone ? " (* timed alone: does not fit in memory beside the others)" : "", "\n");
   }
-  return text +
+  return text + interval_table(comparison) + latency_table(comparison) + "\n" +
          cat(comparison.cpu, ", ", comparison.threads, " threads, LibTorch ", comparison.torch_version, "\n");
 }
 
@@ -112,6 +188,10 @@ Json comparison_json(const Comparison& comparison) {
             {"tokens", comparison.tokens},
             {"labelled", comparison.labelled}}},
           {"label_words", comparison.label_words},
+          {"baseline", comparison.baseline},
+          {"general", comparison.general_path.empty() ? Json() : Json(comparison.general_path)},
+          {"prompts", comparison.prompts},
+          {"expected", comparison.expected},
           {"latency_batch", {{"rows", comparison.latency_rows}, {"tokens", comparison.latency_tokens}}},
           {"cpu", comparison.cpu},
           {"threads", comparison.threads},

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "eval/latency.h"
+#include "eval/quality_measures.h"
 #include "lora/checkpoint/run_folder.h"
 #include "lora/eval/evaluate.h"
 
@@ -16,11 +17,17 @@ namespace lora {
 struct VariantResult {
   std::string name, kind, path;
   Quality quality;
+  std::optional<Quality> general_quality;
   std::optional<std::int64_t> trainable_parameters;
   std::uint64_t file_bytes = 0;
   std::optional<RunReport> training;
   std::optional<Latency> latency;
-  bool interleaved = true;  ///< false: did not fit in memory beside the others and was timed alone
+  bool interleaved = true;         ///< false: did not fit in memory beside the others and was timed alone
+  std::vector<Measure> measures;   ///< of `quality`
+  std::optional<Measure> general;  ///< loss on the general text
+  std::vector<Latency> latencies;  ///< of latency_shapes; empty if it was timed alone
+  std::vector<std::pair<double, double>> loss_curve;  ///< of its training: tokens, loss
+  std::vector<std::string> answers;                   ///< to `prompts`
 };
 
 /// Every variant on the same data, on the same machine.
@@ -32,10 +39,14 @@ struct Comparison {
   std::int64_t rows = 0, tokens = 0, labelled = 0;
   std::vector<std::string> label_words;
   std::int64_t latency_rows = 0, latency_tokens = 0;  ///< shape of the timed batch
+  std::string baseline;                               ///< name of the variant that others are compared with
+  std::string general_path;                           ///< empty: none
+  std::vector<std::string> latency_shapes;            ///< "1 x 128"
+  std::vector<std::string> prompts, expected;
   std::vector<VariantResult> variants;
 };
 
-/// The table for people, followed by lines that say on what it was measured.
+/// The tables for people, followed by lines that say on what it was measured.
 std::string comparison_table(const Comparison& comparison);
 
 /// All numbers at full precision; unknown ones are null.

@@ -10,7 +10,6 @@
 #include "eval/device_batch.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
-#include "lora/kernels/cross_entropy.h"
 
 namespace lora {
 namespace {
@@ -67,6 +66,7 @@ void Evaluation::add_label_words(const DataSet& data, const std::vector<std::str
                     measured == pass_of_line.end() ? nullptr : &passes_[measured->second]);
     }
     answers_.push_back(row->completion);
+    rows_.push_back(measured == pass_of_line.end() ? SIZE_MAX : measured->second);
   }
   if (answers_.empty()) throw Error(ExitCode::data, "label words: the data have no prompt/completion rows");
 }
@@ -92,45 +92,67 @@ void Evaluation::add_candidate(Candidate candidate, std::size_t first_own, const
   passes_.push_back({std::move(row), false, {std::move(candidate)}});
 }
 
-double Evaluation::score(const Executable& executable, const std::vector<const Pass*>& passes,
-                         at::Device device, Scores& scores) const {
+void Evaluation::score(const Executable& executable, const std::vector<std::size_t>& numbers,
+                       at::Device device, Scores& scores, std::vector<RowOutcome>& outcomes) const {
   std::vector<const EncodedRow*> rows;
-  for (const Pass* pass : passes) rows.push_back(&pass->row);
+  for (const std::size_t number : numbers) rows.push_back(&passes_[number].row);
   const Batch batch = to_device(make_batch(rows, pad_id_, false), device);
-  if (batch.labelled == 0) return 0;
+  if (batch.labelled == 0) return;
   const at::Tensor logits = executable.logits_at(batch.inputs, batch.positions).to(at::kFloat);
   const at::Tensor positions = batch.positions.to(at::kCPU), targets = batch.targets.to(at::kCPU);
   std::vector<std::int64_t> terms, ids;
-  std::vector<double*> sums;
-  double loss = 0;
+  std::vector<std::pair<double*, double>> sums;  ///< what a log-likelihood is added to, and its sign
   for (std::int64_t term = 0; term < positions.size(0); ++term) {
     const std::int64_t flat = positions.const_data_ptr<std::int64_t>()[term];
     const auto next = static_cast<std::size_t>(flat % batch.time + 1);
-    const auto want = [&](std::int64_t id, double* sum) {
+    const auto want = [&](std::int64_t id, double* sum, double sign) {
       terms.push_back(term);
       ids.push_back(id);
-      sums.push_back(sum);
+      sums.emplace_back(sum, sign);
     };
-    const Pass& pass = *passes[static_cast<std::size_t>(flat / batch.time)];
-    if (pass.counts) want(targets.const_data_ptr<std::int64_t>()[term], &loss);
+    const std::size_t number = numbers[static_cast<std::size_t>(flat / batch.time)];
+    const Pass& pass = passes_[number];
+    if (pass.counts) want(targets.const_data_ptr<std::int64_t>()[term], &outcomes[number].loss, -1);
     for (const Candidate& candidate : pass.candidates) {
       if (next >= candidate.ids.size() || !is_labelled(candidate.labels[next])) continue;
-      want(candidate.ids[next], &scores[candidate.question][candidate.word]);
+      want(candidate.ids[next], &scores[candidate.question][candidate.word], 1);
     }
   }
   const auto likelihoods = log_likelihoods(logits, terms, ids);
-  for (std::size_t i = 0; i < sums.size(); ++i) *sums[i] += likelihoods[i];
-  return -loss;
+  for (std::size_t i = 0; i < sums.size(); ++i) *sums[i].first += sums[i].second * likelihoods[i];
 }
 
-double Evaluation::label_word_accuracy(const Scores& scores) const {
-  std::int64_t right = 0;
-  for (std::size_t question = 0; question < answers_.size(); ++question) {
-    const auto best =
-        std::max_element(scores[question].begin(), scores[question].end()) - scores[question].begin();
-    right += trim(words_[static_cast<std::size_t>(best)]) == trim(answers_[question]);
+void Evaluation::classify(const Executable& executable, const std::vector<std::size_t>& numbers,
+                          at::Device device, std::vector<RowOutcome>& outcomes) const {
+  std::vector<const EncodedRow*> rows;
+  for (const std::size_t number : numbers) rows.push_back(&passes_[number].row);
+  const Batch batch = to_device(make_batch(rows, pad_id_, true), device);
+  const at::Tensor likelihoods =
+      executable.logits(batch.inputs).to(at::kFloat).log_softmax(1).to(at::kCPU, at::kDouble).contiguous();
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const at::Tensor row = likelihoods[static_cast<std::int64_t>(i)];
+    RowOutcome& outcome = outcomes[numbers[i]];
+    outcome.truth = passes_[numbers[i]].row.target;
+    outcome.loss = -row[outcome.truth].item<double>();
+    outcome.predicted = row.argmax().item<std::int64_t>();
+    outcome.confidence = std::exp(row[outcome.predicted].item<double>());
   }
-  return static_cast<double>(right) / static_cast<double>(answers_.size());
+}
+
+void Evaluation::choose_words(const Scores& scores, std::vector<RowOutcome>& outcomes) const {
+  for (std::size_t question = 0; question < answers_.size(); ++question) {
+    if (rows_[question] == SIZE_MAX) continue;
+    RowOutcome& outcome = outcomes[rows_[question]];
+    const std::vector<double>& words = scores[question];
+    const auto best = std::max_element(words.begin(), words.end());
+    outcome.predicted = best - words.begin();
+    double total = 0;
+    for (const double word : words) total += std::exp(word - *best);
+    outcome.confidence = 1 / total;
+    for (std::size_t word = 0; word < words_.size(); ++word) {
+      if (trim(words_[word]) == trim(answers_[question])) outcome.truth = static_cast<std::int64_t>(word);
+    }
+  }
 }
 
 Quality Evaluation::run(const Executable& executable, at::Device device) const {
@@ -139,31 +161,33 @@ Quality Evaluation::run(const Executable& executable, at::Device device) const {
   std::vector<EncodedRow> rows;
   for (const Pass& pass : passes_) rows.push_back(pass.row);
   Scores scores(answers_.size(), std::vector<double>(words_.size(), 0));
+  std::vector<RowOutcome> outcomes(passes_.size());
+  for (const auto& numbers : evaluation_batches(rows, max_tokens_)) {
+    if (classification)
+      classify(executable, numbers, device, outcomes);
+    else
+      score(executable, numbers, device, scores, outcomes);
+  }
+  choose_words(scores, outcomes);
   Quality quality;
   double sum = 0;
-  std::int64_t right = 0;
-  for (const auto& numbers : evaluation_batches(rows, max_tokens_)) {
-    std::vector<const Pass*> passes;
-    for (std::size_t number : numbers) {
-      passes.push_back(&passes_[number]);
-      if (!passes_[number].counts) continue;
-      ++quality.rows;
-      quality.labelled += classification ? 1 : passes_[number].row.label_count();
-    }
-    if (!classification) {
-      sum += score(executable, passes, device, scores);
-      continue;
-    }
-    const Batch batch = to_device(make_batch(pick(rows, numbers), pad_id_, true), device);
-    const at::Tensor logits = executable.logits(batch.inputs);
-    sum += cross_entropy_sum(logits, batch.targets).item<double>();
-    right += logits.argmax(1).eq(batch.targets).sum().item<std::int64_t>();
+  std::int64_t right = 0, asked = 0;
+  for (std::size_t i = 0; i < passes_.size(); ++i) {
+    if (!passes_[i].counts) continue;
+    RowOutcome& outcome = outcomes[i];
+    outcome.line = passes_[i].row.line;
+    outcome.labelled = classification ? 1 : passes_[i].row.label_count();
+    ++quality.rows;
+    quality.labelled += outcome.labelled;
+    sum += outcome.loss;
+    asked += outcome.predicted >= 0;
+    right += outcome.predicted >= 0 && outcome.predicted == outcome.truth;
+    quality.outcomes.push_back(outcome);
   }
   if (quality.labelled == 0) throw Error(ExitCode::data, "evaluation: no row has a labelled token");
   quality.loss = sum / static_cast<double>(quality.labelled);
   quality.perplexity = std::exp(quality.loss);
-  if (classification) quality.accuracy = static_cast<double>(right) / static_cast<double>(quality.rows);
-  if (!answers_.empty()) quality.accuracy = label_word_accuracy(scores);
+  if (asked > 0) quality.accuracy = static_cast<double>(right) / static_cast<double>(asked);
   return quality;
 }
 

@@ -16,8 +16,10 @@ struct CompareConfig {
   std::vector<std::string> variant;
   std::int64_t batch_tokens = 4096;
   std::vector<std::string> label_words;
-  std::int64_t latency_repeats = 5;
-  std::string json;
+  std::string baseline, general;
+  std::int64_t samples = 1000, latency_repeats = 5, examples = 3;
+  std::vector<std::string> latency_shapes = {"1x1", "1x128"};
+  std::string report, json;
 
   template <class V>
   void visit(V& v) {
@@ -34,6 +36,16 @@ struct CompareConfig {
       Placeholder{"WORD"});
     v("latency_repeats", latency_repeats, "interleaved timings of one forward pass per variant; 0 = none",
       at_least(0));
+    v("latency_shapes", latency_shapes,
+      "ROWSxTOKENS whose forward passes are timed as well, on arbitrary tokens", Placeholder{"RxT"},
+      CommaSeparated{});
+    v("baseline", baseline, "variant that the others' differences are tested against; default: the first",
+      Placeholder{"NAME"});
+    v("samples", samples, "of the bootstrap behind intervals and significance; 0 = neither", at_least(0));
+    v("general", general, "general text (.txt, or rows): what did fine-tuning cost there?",
+      Placeholder{"FILE"});
+    v("report", report, "also write a page with tables, plots and examples", Placeholder{"FILE.html"});
+    v("examples", examples, "rows of prompts that the report answers", at_least(0));
     v("json", json, "also write the table as JSON to this file, - for stdout", Placeholder{"FILE"});
   }
 };

@@ -10,12 +10,24 @@
 
 namespace lora {
 
+/// What a model made of one row.
+struct RowOutcome {
+  std::int64_t line = 0;
+  double loss = 0;            ///< nats, summed over its labelled tokens
+  std::int64_t labelled = 0;  ///< tokens; 1 for a classifier
+  std::int64_t truth =
+      -1;  ///< number of the right label word or class; -1 if it is none of them, or not asked
+  std::int64_t predicted = -1;
+  double confidence = 0;  ///< share of the predicted one, of the probability of all
+};
+
 /// Quality of one model on one data set. Sums are kept in double, so that batching does not change them.
 struct Quality {
   double loss = 0;                 ///< mean nats per labelled token (language model) or per row (classifier)
   double perplexity = 0;           ///< exp(loss)
   std::optional<double> accuracy;  ///< share of rows whose best label word or class is right
   std::int64_t rows = 0, labelled = 0;
+  std::vector<RowOutcome> outcomes;  ///< in the order of the rows
 };
 
 /// The label words of prompt/completion rows: the given ones, or the distinct completions if at most 32 and
@@ -54,9 +66,11 @@ class Evaluation {
   using Scores = std::vector<std::vector<double>>;
 
   void add_candidate(Candidate candidate, std::size_t first_own, const Pass* measured);
-  double score(const Executable& executable, const std::vector<const Pass*>& passes, at::Device device,
-               Scores& scores) const;
-  double label_word_accuracy(const Scores& scores) const;
+  void score(const Executable& executable, const std::vector<std::size_t>& numbers, at::Device device,
+             Scores& scores, std::vector<RowOutcome>& outcomes) const;
+  void classify(const Executable& executable, const std::vector<std::size_t>& numbers, at::Device device,
+                std::vector<RowOutcome>& outcomes) const;
+  void choose_words(const Scores& scores, std::vector<RowOutcome>& outcomes) const;
 
   Task task_;
   std::int32_t pad_id_;
@@ -64,6 +78,7 @@ class Evaluation {
   std::vector<Pass> passes_;
   std::vector<std::string> words_;
   std::vector<std::string> answers_;  ///< of each question
+  std::vector<std::size_t> rows_;  ///< of each question: number of its pass, SIZE_MAX if it is not measured
 };
 
 }  // namespace lora

@@ -23,12 +23,15 @@ std::vector<const Weight*> biases_of(const Program& program, const std::string& 
   return biases;
 }
 
-void add_biases(const Program& program, Adapter& adapter, const std::string& mode) {
+void add_biases(const Program& program, Adapter& adapter, const std::string& mode,
+                const std::string& option) {
   std::set<std::string> modules;
   for (const AdaptedTarget& adapted : adapter.targets) modules.insert(adapted.target.site->path);
   const auto biases = biases_of(program, mode, modules);
   if (mode != "none" && biases.empty()) {
-    throw Error(ExitCode::usage, cat("--bias ", mode, ": the model has no such biases"), "leave out --bias");
+    throw Error(ExitCode::usage,
+                cat(option.empty() ? cat("--bias ", mode) : option, ": the model has no such biases"),
+                option.empty() ? "leave out --bias" : "use --method layernorm or lora");
   }
   for (const Weight* bias : biases) {
     if (adapter.saved_weights.count(bias->path)) continue;

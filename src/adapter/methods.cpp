@@ -10,7 +10,7 @@ namespace {
 
 using MethodAccessor = const Method& (*)();
 
-constexpr MethodAccessor kMethods[] = {lora_method, dora_method};
+constexpr MethodAccessor kMethods[] = {lora_method, dora_method, bottleneck_method};
 
 }  // namespace
 

@@ -66,6 +66,7 @@ class ConfigReader {
     }
     config.defaults.rank_stabilised = flag("use_rslora");
     if (flag("use_dora")) config.defaults.method = "dora";
+    if (*find("peft_type") == kBottleneck) config.defaults.method = "bottleneck";
     config.fan_in_fan_out = flag("fan_in_fan_out");
     config.narrowed = find("exclude_modules") || find("layers_to_transform");
     if (const Json* task = find("task_type")) config.task_type = json_string(*task, "task_type", origin_);
@@ -98,7 +99,8 @@ class ConfigReader {
   void refuse_unsupported() const {
     const std::string type = json_string(json_at(json_, "peft_type", origin_), "peft_type", origin_);
     std::vector<std::string> features;
-    if (type != "LORA" && type != kTokensAlone) features.push_back(cat("peft_type ", type));
+    if (type != "LORA" && type != kTokensAlone && type != kBottleneck)
+      features.push_back(cat("peft_type ", type));
     const Json* start = find("init_lora_weights");
     if (start && start->is_string() && !kHarmlessStarts.count(start->get<std::string>())) {
       features.push_back(

@@ -127,7 +127,7 @@ Json peft_config_json(const PeftConfig& config, const std::string& base_name) {
                {"lora_alpha", number_json(config.defaults.alpha)},
                {"lora_dropout", config.defaults.dropout},
                {"modules_to_save", or_null(!config.modules_to_save.empty(), config.modules_to_save)},
-               {"peft_type", "LORA"},
+               {"peft_type", config.defaults.method == "bottleneck" ? kBottleneck : "LORA"},
                {"r", config.defaults.rank},
                {"rank_pattern", pattern_json(config.rank_pattern)},
                {"target_modules",

@@ -11,6 +11,8 @@ namespace lora {
 
 /// peft_type of a file that holds token rows only.
 constexpr const char* kTokensAlone = "TRAINABLE_TOKENS";
+/// peft_type of sequential adapters, which PEFT does not have, so that it refuses the file.
+constexpr const char* kBottleneck = "BOTTLENECK";
 
 /// Reads LoraConfig's or TrainableTokensConfig's JSON. file error naming every feature that is switched on
 /// and not supported.

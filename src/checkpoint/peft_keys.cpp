@@ -11,8 +11,10 @@
 namespace lora {
 namespace {
 
-constexpr std::string_view kFactorLeaves[] = {"lora_A.weight", "lora_B.weight", "lora_embedding_A",
-                                              "lora_embedding_B", kMagnitudeLeaf};
+constexpr std::string_view kFactorLeaves[] = {
+    "lora_A.weight",        "lora_B.weight",        "lora_embedding_A",
+    "lora_embedding_B",     kMagnitudeLeaf,         "bottleneck_down.weight",
+    "bottleneck_down.bias", "bottleneck_up.weight", "bottleneck_up.bias"};
 constexpr std::string_view kEmbeddingCopy = ".base_layer.weight", kAdaptedBias = ".base_layer.bias",
                            kTokenRows = ".token_adapter.trainable_tokens_delta",
                            kLoneTokenRows = ".trainable_tokens_delta";
@@ -92,8 +94,23 @@ class KeySorter {
   std::vector<std::string> unknown_;
 };
 
+/// The same for a bottleneck adapter.
+std::string bottleneck_defect(const SiteTensors& tensors, const MethodConfig& config) {
+  if (tensors.size() != 4 || !tensors.count("bottleneck_down.weight") ||
+      !tensors.count("bottleneck_up.weight"))
+    return "needs bottleneck_down and bottleneck_up, each with weight and bias, and nothing else";
+  const at::Tensor &down = tensors.at("bottleneck_down.weight"), &up = tensors.at("bottleneck_up.weight");
+  const bool fits = down.is_floating_point() && up.is_floating_point() && down.dim() == 2 && up.dim() == 2 &&
+                    down.size(0) == config.rank && up.size(1) == config.rank && down.size(1) == up.size(0);
+  if (fits) return {};
+  return cat("has down [", join(down.sizes(), ", "), "] and up [", join(up.sizes(), ", "), "]; r ",
+             config.rank, " of adapter_config.json needs [", config.rank, ", out] and [out, ", config.rank,
+             "]");
+}
+
 /// What is wrong with a module's factors; empty if nothing.
 std::string defect(const SiteTensors& tensors, const MethodConfig& config) {
+  if (config.method == "bottleneck") return bottleneck_defect(tensors, config);
   const std::int64_t rank = config.rank;
   const bool linear = tensors.count("lora_A.weight") && tensors.count("lora_B.weight");
   const bool embedding = tensors.count("lora_embedding_A") && tensors.count("lora_embedding_B");

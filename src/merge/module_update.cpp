@@ -2,12 +2,20 @@
 
 #include "checkpoint/peft_config.h"
 #include "checkpoint/peft_keys.h"
+#include "lora/base/error.h"
+#include "lora/base/text.h"
 
 namespace lora {
 
 std::vector<ModuleUpdate> module_updates(const AdapterFolder& folder) {
   std::vector<ModuleUpdate> updates;
   for (const auto& [module, tensors] : split_keys(folder.tensors, folder.path.string()).modules) {
+    if (!find_method(folder.config.of(module).method).is_mergeable()) {
+      throw Error(
+          ExitCode::mismatch,
+          cat("\"", folder.path.string(), "\" holds bottleneck adapters, which are no updates of weights"),
+          "they cannot be merged, combined or converted: use them as they are, or train --method lora");
+    }
     const auto [A, B] = factors_of(tensors);
     updates.push_back({module, folder.config.of(module), tensors.count("lora_embedding_A") > 0, A, B});
   }

@@ -21,12 +21,12 @@ int main(int argc, char** argv) {
   const auto chat = lora::command<lora::ChatConfig>(
       "chat", "Answers what is written to it, line by line, with the model's chat template.",
       {"lora-eval chat --model model.pt --adapter mine=runs/first/adapter",
-       "echo \"Who wrote Faust?\" | lora-eval chat --model model.pt"},
+       "lora-eval chat --model model.pt --temperature 0.7 --top-p 0.9"},
       lora::chat);
   const auto score = lora::command<lora::ScoreConfig>(
       "score", "Measures generated texts by their references, several systems side by side.",
-      {"lora-eval generate --model model.pt --data test.jsonl --out base.jsonl",
-       "lora-eval score --predictions base.jsonl mine.jsonl --metrics e2e_bleu,nist,rouge_l_coco,cider"},
+      {"lora-eval score --predictions base.jsonl mine.jsonl --metrics e2e_bleu,nist,rouge_l_coco,cider",
+       "lora-eval score --list"},
       lora::score);
   return lora::run_program("lora-eval", {chat, compare, generate, score}, argc, argv);
 }

@@ -14,9 +14,14 @@ namespace {
 
 std::string percent(double share, int digits) { return fixed(share * 100, digits) + " %"; }
 
+/// Every weight of the model or of chosen layers.
+bool trains_whole_layers(const TrainConfig& config) {
+  return config.method == "full" || (config.method == "head" && !config.layers.empty());
+}
+
 Schedule make_schedule(const TrainConfig& config, std::int64_t hidden_size, std::int64_t total_updates) {
   const double peak =
-      config.learning_rate.value_or(default_learning_rate(hidden_size, config.method == "full"));
+      config.learning_rate.value_or(default_learning_rate(hidden_size, trains_whole_layers(config)));
   return {config.schedule, peak, warmup_updates(config.warmup, total_updates), total_updates};
 }
 
@@ -40,7 +45,8 @@ void describe_method(Plan& plan, const Session& session, const Trainee& trainee)
   plan.method = variant_name(config);
   if (!trainee.adapter().targets.empty()) {
     const MethodConfig& method = trainee.adapter().targets.front().config;
-    plan.method += cat(", rank ", method.rank, ", alpha ", method.alpha);
+    plan.method += cat(", rank ", method.rank);
+    if (config.method != "bottleneck") plan.method += cat(", alpha ", method.alpha);
     if (method.dropout > 0) plan.method += cat(", dropout ", method.dropout);
   }
   std::vector<Target> targets;

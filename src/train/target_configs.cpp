@@ -95,7 +95,9 @@ std::vector<ConfiguredTarget> configured_targets(const std::vector<Target>& targ
 
 std::string variant_name(const TrainConfig& config) {
   std::string name = config.method;
-  if (config.method == "full") return name;
+  if (config.method == "bottleneck") return cat(name, ", ", config.placement);
+  if (config.method == "head" && !config.layers.empty()) return cat(name, " and layers ", config.layers);
+  if (config.method != "lora" && config.method != "dora") return name;
   if (config.rank_stabilised) name += ", rank-stabilised";
   if (config.init != "default") name += ", init " + config.init;
   if (config.freeze_a) name += ", frozen A";

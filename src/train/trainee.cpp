@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
+#include "train/compared_methods.h"
 #include "train/target_configs.h"
 
 namespace lora {
@@ -67,6 +68,7 @@ void refuse_extra_tensors(const TrainConfig& config, const std::string& reason) 
 Trainee::Trainee(const TrainConfig& config, Program& program, const std::function<void(Adapter&)>& prepare)
     : program_(program), full_(config.method == "full") {
   if (full_) refuse_extra_tensors(config, "--method full, which trains every weight");
+  refuse_foreign_options(config);
   full_ ? collect_weights() : create_adapter_for(config);
   if (prepare && !full_) prepare(adapter_);
   std::vector<TrainedTensor> tensors;
@@ -86,12 +88,17 @@ void Trainee::create_adapter_for(const TrainConfig& config) {
   }
   std::vector<std::string> saved = config.modules_to_save;
   if (saved.empty() && program_.info().task == Task::classification) saved = program_.info().head_modules;
+  if (config.method == "head") saved = top_modules(program_, config.layers);
   std::vector<Target> targets;
-  if (config.targets != std::vector<std::string>{"none"})
+  if (config.method == "bottleneck")
+    targets = branch_ends(program_, config.placement, config.layers);
+  else if (trains_chosen_weights(config.method) && config.targets != std::vector<std::string>{"none"})
     targets = resolve_targets(program_.sites(), {config.targets, config.exclude, config.layers});
   adapter_ = create_adapter(program_, configured_targets(outside(targets, saved), config), saved,
                             static_cast<std::uint64_t>(config.seed));
-  add_biases(program_, adapter_, config.bias);
+  const bool bitfit = config.method == "bitfit";
+  add_biases(program_, adapter_, bitfit ? "all" : config.bias, bitfit ? "--method bitfit" : "");
+  if (config.method == "layernorm") add_norms(program_, adapter_);
   if (!config.trainable_tokens.empty())
     add_token_rows(program_, adapter_, "", token_ids(config.trainable_tokens));
   if (adapter_.tensors().empty()) {

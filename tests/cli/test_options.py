@@ -24,7 +24,7 @@ def config(tmp_path):
     (["lora-train", "--model", "m.pt"], ["--data is missing", "--out is missing", "hint: "]),
     (["lora-train", "--list-targets"], ["--model is missing"]),
     (["lora-train", "--model"], ["--model needs a value"]),
-    (["lora-train", "--method", "lra"], ["one of lora, dora, full", "nearest: lora"]),
+    (["lora-train", "--method", "lra"], ["one of lora, dora, bottleneck", "nearest: lora"]),
     (["lora-train", "--quiet", "--verbose"], ["contradict"]),
     (["lora-merge", "bkae"], ['unknown command, found "bkae"', "did you mean bake?"]),
     (["lora-merge", "--model", "m.pt"], ["a command must come first", "expected one of bake, combine"]),

@@ -64,8 +64,9 @@ Adapter create_adapter(const Program& program, const std::vector<Target>& target
                        const std::vector<std::string>& modules_to_save, std::uint64_t seed);
 
 /// Trains biases whole, too: "all" of the model's or "lora_only" those of the targets. usage error if there
-/// are none.
-void add_biases(const Program& program, Adapter& adapter, const std::string& mode);
+/// are none, which names `option` if another than --bias asked for them.
+void add_biases(const Program& program, Adapter& adapter, const std::string& mode,
+                const std::string& option = "");
 
 /// Trains the rows `ids` of the embedding at `module` (the input embedding if empty), also where a head
 /// shares them. mismatch error for ids outside the vocabulary and for a weight that the adapter trains

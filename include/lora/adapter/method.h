@@ -43,6 +43,9 @@ class Method {
   /// False if the updates of two targets that share outputs do not add up.
   virtual bool is_additive() const { return true; }
 
+  /// False if no weight computes what forward() computes: effective_weight() is then a mismatch error.
+  virtual bool is_mergeable() const { return true; }
+
   /// The target's new output given the frozen one. `training` turns dropout on.
   virtual at::Tensor forward(const SiteValues& values, const Target& target, const SiteTensors& tensors,
                              const MethodConfig& config, bool training) const = 0;

@@ -17,6 +17,7 @@ struct ScoreConfig {
 
   template <class V>
   void visit(V& v) {
+    v.section("Score");
     v("predictions", predictions,
       "JSONL with prediction (or text, as lora-eval generate --out writes) and references; several are "
       "compared",

@@ -16,7 +16,7 @@ struct TrainConfig {
   DataConfig data;
   std::string valid, out;
 
-  std::string method = "lora";
+  std::string method = "lora", placement = "houlsby";
   std::vector<std::string> targets = {"all-linear"};
   std::vector<std::string> exclude;
   std::string layers;
@@ -60,8 +60,11 @@ struct TrainConfig {
     data.visit(v);
     v.section("Adapter");
     v("method", method,
-      "what is trained: low-rank updates, the same with trained magnitudes, or every weight",
-      OneOf{{"lora", "dora", "full"}});
+      "what is trained: low-rank updates (lora, dora with magnitudes), or for comparison sequential adapters "
+      "(bottleneck), all biases, all norms, the head and chosen --layers, every weight",
+      OneOf{{"lora", "dora", "bottleneck", "bitfit", "layernorm", "head", "full"}});
+    v("placement", placement, "bottleneck adapters behind attention and MLP, or behind the MLP alone",
+      OneOf{{"houlsby", "pfeiffer"}});
     v("targets", targets,
       "sites to adapt: all-linear, attention, qv, mlp, a module name or suffix, NAME:query, /regex/, or none",
       Placeholder{"NAME"}, CommaSeparated{});
@@ -77,7 +80,8 @@ struct TrainConfig {
     v("init_adapter", init_adapter,
       "adapter folder to start from; its targets, rank and alpha are used instead of the options",
       Placeholder{"DIR"});
-    v("rank", rank, "inner dimension r; adapter size grows linearly with it", at_least(1));
+    v("rank", rank, "inner dimension r, also of bottleneck adapters; adapter size grows linearly with it",
+      at_least(1));
     v("alpha", alpha, "the update is multiplied by alpha / rank (LoRA paper, section 4.1)", above(0));
     v("dropout", dropout, "dropout before A, in training only", between(0, 0.999));
     v("rank_stabilised", rank_stabilised, "multiply by alpha / sqrt(rank) instead (rsLoRA), for high ranks");

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what `lora-eval compare --json FILE` wrote as a table for the terminal or in Markdown."""
+"""Prints what `lora-eval compare --json FILE` or scripts/study.py wrote as a table for the terminal or in Markdown."""
 import argparse
 import json
 import sys
@@ -95,7 +95,57 @@ def measured_on(comparison: dict) -> list[str]:
     return list(filter(None, parts))
 
 
+MEASURES = {"accuracy": "accuracy", "f1_macro": "macro F1", "matthews": "Matthews"}
+
+
+def study_rows(study: dict) -> list[list[str]]:
+    """The variants of scripts/study.py, each at its best rate."""
+    first = study["variants"][0]
+    measures = [name for name in MEASURES if name in first["measures"]]
+    metrics = list(study["variants"][-1]["texts"])
+    shapes = list(first["latencies"])
+
+    def cells_of(variant):
+        training = variant["training"] or {}
+        texts = [variant["texts"][name] for name in metrics]
+        latencies = [variant["latencies"][shape]["median_ms"] / first["latencies"][shape]["median_ms"] for shape in shapes]
+        return [variant["name"],
+                "-" if variant["rate"] is None else f"{variant['rate']:g}",
+                f"{variant['loss']:.4f}",
+                *(f"{variant['measures'][name]['value']:.3f}" for name in measures),
+                *(f"{text['value']:.{2 if text['value'] > 1 else 4}f}" for text in texts),
+                "-" if variant["trainable_parameters"] is None else human_count(variant["trainable_parameters"]),
+                "-" if variant["trainable_share"] is None else percent(variant["trainable_share"]),
+                human_bytes(variant["file_bytes"]),
+                human_bytes(training["peak_bytes"]) if training else UNKNOWN,
+                human_seconds(training["seconds"]) if training else UNKNOWN,
+                *(f"{ratio:.2f}" for ratio in latencies)]
+
+    header = ["variant", "rate", "test loss", *(MEASURES[name] for name in measures), *metrics, "trainable", "share", "file",
+              "train peak", "train time", *(f"latency {shape}" for shape in shapes)]
+    return [header] + [cells_of(variant) for variant in study["variants"]]
+
+
+def swept(study: dict) -> list[str]:
+    """Validation losses by learning rate."""
+    return [f"{variant['name']}: " + ", ".join(f"{each['rate']:g} {each['valid_loss']:.4f}" for each in variant["sweep"])
+            for variant in study["variants"] if variant["sweep"]]
+
+
+def render_study(study: dict, markdown: bool) -> str:
+    common = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in study["common"].items())
+    facts = [f"{study['model']} on {study['data']}, {study['rows']:,} test rows", common,
+             "latency: ratio to the base", f"{study['cpu']}, {study['threads']} threads"]
+    lines, sweeps = study_rows(study), swept(study)
+    if markdown:
+        listed = "\n".join(f"* {line}" for line in sweeps)
+        return f"{markdown_table(lines)}\n\n{'; '.join(facts)}.\n\nValidation loss by learning rate:\n\n{listed}\n"
+    return "\n".join([plain_table(lines), "", *facts, *sweeps]) + "\n"
+
+
 def render(comparison: dict, markdown: bool) -> str:
+    if "question" in comparison:
+        return render_study(comparison, markdown)
     lines, facts = rows(comparison), measured_on(comparison)
     if markdown:
         return f"{markdown_table(lines)}\n\n{'; '.join(facts)}.\n"

@@ -21,6 +21,11 @@ void visit(Report& report, Visitor&& field) {
   field("train_seconds", report.train_seconds);
   field("tokens_per_second", report.tokens_per_second);
   field("peak_bytes", report.peak_bytes);
+  field("base_bytes", report.base_bytes);
+  field("trained_bytes", report.trained_bytes);
+  field("optimizer_bytes", report.optimizer_bytes);
+  field("activation_bytes", report.activation_bytes);
+  field("median_step_seconds", report.median_step_seconds);
   field("best_valid_loss", report.best_valid_loss);
   field("best_step", report.best_step);
   field("final_train_loss", report.final_train_loss);
@@ -35,7 +40,8 @@ struct FieldWriter {
   void operator()(const char* name, const Value& value) const {
     json[name] = value;
   }
-  void operator()(const char* name, const std::optional<double>& value) const {
+  template <class Value>
+  void operator()(const char* name, const std::optional<Value>& value) const {
     json[name] = value ? Json(*value) : Json(nullptr);
   }
 };
@@ -52,8 +58,10 @@ struct FieldReader {
     if (bytes < 0) throw Error(origin.code, cat(origin.place, ": \"", name, "\" is negative"));
     value = static_cast<std::uint64_t>(bytes);
   }
-  void operator()(const char* name, std::optional<double>& value) const {
-    if (!at(name).is_null()) value = json_number(at(name), name, origin);
+  template <class Value>
+  void operator()(const char* name, std::optional<Value>& value) const {
+    if (!json.contains(name) || json[name].is_null()) return;
+    (*this)(name, value.emplace());
   }
   const Json& at(const char* name) const { return json_at(json, name, origin); }
 };

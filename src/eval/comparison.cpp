@@ -43,6 +43,11 @@ Json latency_json(const VariantResult& result) {
           {"interleaved", result.interleaved}};
 }
 
+template <class Value>
+Json or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json();
+}
+
 Json training_json(const VariantResult& result) {
   if (!result.training) return nullptr;
   const RunReport& run = *result.training;
@@ -52,6 +57,11 @@ Json training_json(const VariantResult& result) {
           {"seconds", run.train_seconds},
           {"tokens_per_second", run.tokens_per_second},
           {"peak_bytes", run.peak_bytes},
+          {"base_bytes", or_null(run.base_bytes)},
+          {"trained_bytes", or_null(run.trained_bytes)},
+          {"optimizer_bytes", or_null(run.optimizer_bytes)},
+          {"activation_bytes", or_null(run.activation_bytes)},
+          {"median_step_seconds", or_null(run.median_step_seconds)},
           {"best_step", run.best_step},
           {"best_valid_loss", run.best_valid_loss ? Json(*run.best_valid_loss) : Json()},
           {"cpu", run.cpu}};

@@ -8,6 +8,7 @@
 #include "lora/base/log.h"
 #include "lora/base/process.h"
 #include "lora/base/text.h"
+#include "train/memory_meter.h"
 
 namespace lora {
 namespace {
@@ -29,7 +30,11 @@ std::string rows_of(const Session& session, const Update& update) {
 }  // namespace
 
 Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder& run)
-    : session_(session), plan_(plan), sampler_(sampler), trainee_(trainee), run_(run),
+    : session_(session),
+      plan_(plan),
+      sampler_(sampler),
+      trainee_(trainee),
+      run_(run),
       progress_(stderr_is_terminal()) {}
 
 Outcome Loop::run() {
@@ -43,12 +48,18 @@ Outcome Loop::run() {
     if (!validate(outcome_.updates, last)) break;
   }
   outcome_.seconds = monotonic_seconds() - start_;
+  const auto middle = step_seconds_.begin() + static_cast<std::ptrdiff_t>(step_seconds_.size() / 2);
+  std::nth_element(step_seconds_.begin(), middle, step_seconds_.end());
+  outcome_.median_step_seconds = *middle;
   return outcome_;
 }
 
 void Loop::update(std::int64_t number) {
-  const StepResult result =
-      run_step(session_, trainee_, sampler_.update(number), plan_.schedule.at(number));
+  const MemoryMeter meter;
+  const double start = monotonic_seconds();
+  const StepResult result = run_step(session_, trainee_, sampler_.update(number), plan_.schedule.at(number));
+  step_seconds_.push_back(monotonic_seconds() - start);
+  outcome_.activation_bytes = std::max(outcome_.activation_bytes, meter.peak_bytes());
   outcome_.tokens += result.tokens;
   result.finite ? accept(result, number) : reject(result, number);
 }
@@ -76,13 +87,13 @@ void Loop::reject(const StepResult& result, std::int64_t number) {
   run_.append_metrics(Json({{"step", number + 1}, {"skipped", what}}).dump());
   if (++bad_in_a_row_ < kMostBadInARow) return;
   throw Error(ExitCode::diverged,
-              cat("training diverged: ", kMostBadInARow, " updates in a row up to step ", number + 1, " had no finite ",
-                  "loss or gradient (", what, "); rows of the last at lines ", rows, " of ",
-                  session_.config.data.path),
+              cat("training diverged: ", kMostBadInARow, " updates in a row up to step ", number + 1,
+                  " had no finite ", "loss or gradient (", what, "); rows of the last at lines ", rows,
+                  " of ", session_.config.data.path),
               cat("lower --learning-rate (now ", plan_.schedule.peak, "); ",
-                  outcome_.saved_step ? cat("the files of step ", outcome_.saved_step, " are kept in ",
-                                            run_.path().string())
-                                      : "nothing was saved before"));
+                  outcome_.saved_step
+                      ? cat("the files of step ", outcome_.saved_step, " are kept in ", run_.path().string())
+                      : "nothing was saved before"));
 }
 
 void Loop::check_gradients(const StepResult& result) const {
@@ -98,16 +109,17 @@ void Loop::check_gradients(const StepResult& result) const {
 void Loop::log_metrics(const StepResult& result, std::int64_t number) {
   const double seconds = monotonic_seconds() - start_;
   const auto step = static_cast<double>(number + 1);
-  run_.append_metrics(Json({{"step", number + 1},
-                            {"epoch", step / static_cast<double>(plan_.updates_per_epoch)},
-                            {"loss", interval_loss_ / static_cast<double>(std::max<std::int64_t>(1, interval_labelled_))},
-                            {"learning_rate", plan_.schedule.at(number)},
-                            {"gradient_norm", result.gradient_norm},
-                            {"tokens", outcome_.tokens},
-                            {"seconds", seconds},
-                            {"tokens_per_second", static_cast<double>(outcome_.tokens) / seconds},
-                            {"peak_bytes", peak_resident_bytes()}})
-                          .dump());
+  run_.append_metrics(
+      Json({{"step", number + 1},
+            {"epoch", step / static_cast<double>(plan_.updates_per_epoch)},
+            {"loss", interval_loss_ / static_cast<double>(std::max<std::int64_t>(1, interval_labelled_))},
+            {"learning_rate", plan_.schedule.at(number)},
+            {"gradient_norm", result.gradient_norm},
+            {"tokens", outcome_.tokens},
+            {"seconds", seconds},
+            {"tokens_per_second", static_cast<double>(outcome_.tokens) / seconds},
+            {"peak_bytes", peak_resident_bytes()}})
+          .dump());
   interval_loss_ = 0;
   interval_labelled_ = 0;
 }
@@ -120,7 +132,8 @@ bool Loop::validate(std::int64_t step, bool last) {
   const double start = monotonic_seconds();
   const Quality quality = session_.validation->run(trainee_.executable(), session_.model.program.device());
   const Validation validation{step, quality.loss, quality.accuracy};
-  const bool better = std::isfinite(validation.loss) && (!outcome_.best || validation.loss < outcome_.best->loss);
+  const bool better =
+      std::isfinite(validation.loss) && (!outcome_.best || validation.loss < outcome_.best->loss);
   Json line = {{"step", step}, {"valid_loss", validation.loss}};
   if (validation.accuracy) line["valid_accuracy"] = *validation.accuracy;
   line["best"] = better;

@@ -21,8 +21,10 @@ struct Outcome {
   std::int64_t updates = 0, tokens = 0, skipped = 0;
   double seconds = 0;
   double final_train_loss = 0;
+  std::uint64_t activation_bytes = 0;  ///< most that a step allocated
+  double median_step_seconds = 0;
   std::optional<Validation> best;
-  std::int64_t saved_step = 0;        ///< update after which the files on disk were written
+  std::int64_t saved_step = 0;  ///< update after which the files on disk were written
   std::uint64_t checkpoint_bytes = 0;
   bool stopped_early = false;
 };
@@ -32,8 +34,8 @@ class Loop {
  public:
   Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder& run);
 
-  /// diverged error after three updates in a row without a finite loss or gradient, or if an adapted target gets no
-  /// gradient; what is on disk stays.
+  /// diverged error after three updates in a row without a finite loss or gradient, or if an adapted target
+  /// gets no gradient; what is on disk stays.
   Outcome run();
 
  private:
@@ -54,10 +56,11 @@ class Loop {
   Progress progress_;
   Outcome outcome_;
   double start_ = 0;
-  double interval_loss_ = 0;            ///< since the last metrics line
+  double interval_loss_ = 0;  ///< since the last metrics line
   std::int64_t interval_labelled_ = 0;
   int bad_in_a_row_ = 0;
   std::int64_t worse_in_a_row_ = 0;
+  std::vector<double> step_seconds_;
 };
 
 }  // namespace lora

@@ -49,8 +49,20 @@ void show_plan(const Plan& plan) {
   }
 }
 
-RunReport make_report(const Session& session, const Plan& plan, const Outcome& outcome) {
+std::uint64_t weight_bytes(const Program& program) {
+  std::uint64_t bytes = 0;
+  for (const Weight& weight : program.weights()) bytes += weight.value.nbytes();
+  return bytes;
+}
+
+RunReport make_report(const Session& session, const Plan& plan, Trainee& trainee, const Outcome& outcome) {
+  const AdamW& optimizer = trainee.optimizer();
   RunReport report;
+  report.base_bytes = trainee.is_full() ? 0 : weight_bytes(session.model.program);
+  report.trained_bytes = optimizer.flat_values().nbytes() + optimizer.flat_gradients().nbytes();
+  report.optimizer_bytes = optimizer.moment_bytes();
+  report.activation_bytes = outcome.activation_bytes;
+  report.median_step_seconds = outcome.median_step_seconds;
   report.method = session.config.method;
   report.variant = variant_name(session.config);
   report.model_path = session.config.model.path;
@@ -98,7 +110,7 @@ int run_training(const TrainConfig& config, const Session& session, const Plan& 
                  Trainee& trainee, RunFolder& run) {
   run.write_config(run_config_json(session, plan));
   const Outcome outcome = Loop(session, plan, sampler, trainee, run).run();
-  const RunReport report = make_report(session, plan, outcome);
+  const RunReport report = make_report(session, plan, trainee, outcome);
   run.write_report(report);
   log_info("train", outcome.updates, " updates in ", human_seconds(outcome.seconds), ", ",
            fixed(report.tokens_per_second, 0), " tokens/s, peak ", human_bytes(report.peak_bytes),

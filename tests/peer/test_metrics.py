@@ -46,7 +46,8 @@ def test_sacrebleu(scores, texts):
     expected = {"bleu": sacrebleu.corpus_bleu(predictions, streams).score,
                 "e2e_bleu": sacrebleu.corpus_bleu(predictions, streams, lowercase=True).score / 100,
                 "chrf": sacrebleu.corpus_chrf(predictions, streams).score,
-                "chrf++": sacrebleu.corpus_chrf(predictions, streams, word_order=2).score}
+                "chrf++": sacrebleu.corpus_chrf(predictions, streams, word_order=2).score,
+                "ter": sacrebleu.corpus_ter(predictions, streams).score}
     assert scores(*expected) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 

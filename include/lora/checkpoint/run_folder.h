@@ -18,6 +18,10 @@ struct RunReport {
   std::int64_t updates = 0, tokens = 0;
   double train_seconds = 0, tokens_per_second = 0;
   std::uint64_t peak_bytes = 0;  ///< highest resident memory of the process
+  /// Of tensors: the base's weights, what is trained with its gradients, the optimizer's moments, and the
+  /// most that a step allocates (activations and temporaries). Unknown for runs of older versions.
+  std::optional<std::uint64_t> base_bytes, trained_bytes, optimizer_bytes, activation_bytes;
+  std::optional<double> median_step_seconds;
   std::optional<double> best_valid_loss;
   std::int64_t best_step = 0;
   double final_train_loss = 0;

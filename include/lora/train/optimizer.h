@@ -34,6 +34,7 @@ class AdamW {
 
   const at::Tensor& flat_values() const { return values_; }
   const at::Tensor& flat_gradients() const { return gradients_; }
+  std::uint64_t moment_bytes() const { return first_moment_.nbytes() + second_moment_.nbytes(); }
 
  private:
   AdamWOptions options_;

@@ -8,6 +8,7 @@
 #include "eval/metrics/exact.h"
 #include "eval/metrics/nist.h"
 #include "eval/metrics/rouge.h"
+#include "eval/metrics/ter.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 
@@ -29,6 +30,7 @@ const std::vector<std::unique_ptr<TextMetric>>& table() {
     all.push_back(std::make_unique<Cider>());
     all.push_back(std::make_unique<Chrf>(0));
     all.push_back(std::make_unique<Chrf>(2));
+    all.push_back(std::make_unique<Ter>());
     return all;
   }();
   return metrics;

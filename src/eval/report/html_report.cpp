@@ -78,6 +78,10 @@ std::string quality_table(const Comparison& comparison) {
   return table(header, rows);
 }
 
+std::string bytes_of(const VariantResult& result, std::optional<std::uint64_t> RunReport::*part) {
+  return result.training && (*result.training).*part ? human_bytes(*((*result.training).*part)) : "-";
+}
+
 std::string cost_table(const Comparison& comparison) {
   std::vector<std::vector<std::string>> rows;
   for (const VariantResult& result : comparison.variants) {
@@ -91,12 +95,14 @@ std::string cost_table(const Comparison& comparison) {
                    " %"
              : "-",
          human_bytes(result.file_bytes), training ? human_bytes(training->peak_bytes) : "-",
+         bytes_of(result, &RunReport::base_bytes), bytes_of(result, &RunReport::trained_bytes),
+         bytes_of(result, &RunReport::optimizer_bytes), bytes_of(result, &RunReport::activation_bytes),
          training ? human_seconds(training->train_seconds) : "-",
          training ? cat(fixed(training->tokens_per_second, 0), " /s") : "-"});
   }
-  return table(
-      {"variant", "trained parameters", "share", "file", "training peak memory", "training time", "tokens"},
-      rows);
+  return table({"variant", "trained parameters", "share", "file", "training peak memory", "base",
+                "trained, gradients", "moments", "step", "training time", "tokens"},
+               rows);
 }
 
 std::string quality_plot(const Comparison& comparison) {
@@ -194,7 +200,10 @@ std::string html_report(const Comparison& comparison) {
     note += cat(" Brackets: 95 % bootstrap intervals over rows. p: difference from ", comparison.baseline,
                 ", paired randomisation.");
   out += section("Quality", quality_table(comparison), note);
-  out += section("Cost", cost_table(comparison));
+  out += section("Cost", cost_table(comparison),
+                 "Peak memory is that of the process; base, trained, moments and step are its tensors' "
+                 "parts: step is the most "
+                 "that one update allocates, activations above all.");
   out += section("Quality against trained parameters", quality_plot(comparison));
   out += section("Training", loss_plot(comparison), "Running mean of the loss of updates.");
   out +=

@@ -40,6 +40,7 @@ once $runs/full.done "${identity[@]}" configs/quickstart-full.json -- \
   $bin/lora-train --config configs/quickstart-full.json "${common[@]}" --out $runs/full
 once $runs/compare.done "${identity[@]}" "$(cat $runs/*/report.json)" -- \
   $bin/lora-eval compare --model "$model" --data "$data/test.jsonl" --variant base --variant lora=run:$runs/lora \
-    --variant merged=model:$runs/merged.pt --variant full=run:$runs/full --json $runs/compare.json
+    --variant merged=model:$runs/merged.pt --variant full=run:$runs/full --json $runs/compare.json \
+    --report $runs/report.html
 "$python" scripts/show_table.py $runs/compare.json
-say "done in $((SECONDS - seconds_before)) s; adapter: $runs/lora/adapter"
+say "done in $((SECONDS - seconds_before)) s; adapter: $runs/lora/adapter, report: $runs/report.html"

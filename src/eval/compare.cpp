@@ -5,14 +5,15 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
-#include <charconv>
 #include <iostream>
 #include <optional>
 
 #include "eval/comparison.h"
 #include "eval/device_batch.h"
 #include "eval/generation.h"
+#include "eval/latency_shapes.h"
 #include "eval/loaded_model.h"
+#include "eval/loss_curve.h"
 #include "eval/report/html_report.h"
 #include "eval/variant.h"
 #include "eval/variant_spec.h"
@@ -29,7 +30,6 @@ namespace {
 constexpr std::size_t kLatencyRows = 8;
 
 constexpr std::int64_t kAnswerTokens = 64;
-constexpr std::size_t kCurvePoints = 200;
 constexpr std::int64_t kGeneralWindow = 256;  ///< tokens of general text that count as a row
 
 /// What every variant is measured on.
@@ -60,29 +60,6 @@ std::vector<std::string> answers_of(const Executable& executable, const Bench& b
     texts.push_back(bench.base.tokenizer->decode(rows[0].answer()));
   }
   return texts;
-}
-
-/// Training loss by tokens seen, as means over so many updates that a plot can show them.
-std::vector<std::pair<double, double>> loss_curve(const VariantSpec& spec) {
-  const std::filesystem::path path = spec.path / "metrics.jsonl";
-  std::error_code ignored;
-  if (spec.kind != VariantSpec::Kind::run || !std::filesystem::exists(path, ignored)) return {};
-  std::vector<std::pair<double, double>> all;
-  for (const std::string& line : split(read_file(path), '\n')) {
-    const Json json = Json::parse(line, nullptr, false);
-    if (!json.is_object() || !json.contains("loss") || !json["loss"].is_number() || !json.contains("tokens"))
-      continue;
-    all.emplace_back(json["tokens"].get<double>(), json["loss"].get<double>());
-  }
-  const std::size_t width = all.size() / kCurvePoints + 1;
-  std::vector<std::pair<double, double>> curve;
-  for (std::size_t begin = 0; begin < all.size(); begin += width) {
-    const std::size_t end = std::min(all.size(), begin + width);
-    double sum = 0;
-    for (std::size_t i = begin; i < end; ++i) sum += all[i].second;
-    curve.emplace_back(all[end - 1].first, sum / static_cast<double>(end - begin));
-  }
-  return curve;
 }
 
 VariantResult measure(const Variant& variant, const Bench& bench) {
@@ -180,36 +157,6 @@ Batch timed_batch(const EncodedSet& set, const LoadedModel& base) {
   return to_device(make_batch(rows, base.pad_id(), classification), base.program.device());
 }
 
-bool parse_whole(const std::string& text, std::int64_t& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-/// Arbitrary tokens in the shapes ROWSxTOKENS. usage error for a malformed one or one beyond the context.
-std::vector<ModelInputs> shapes_of(const CompareConfig& config, const LoadedModel& base) {
-  std::vector<ModelInputs> shapes;
-  const ModelInfo& info = base.program.info();
-  for (const std::string& entry : config.latency_shapes) {
-    const std::vector<std::string> parts = split(entry, 'x');
-    std::int64_t rows = 0, time = 0;
-    const bool fits = parts.size() == 2 && parse_whole(parts[0], rows) && parse_whole(parts[1], time) &&
-                      rows > 0 && time > 0 && (info.context_length == 0 || time <= info.context_length);
-    if (!fits) {
-      throw Error(
-          ExitCode::usage,
-          cat("--latency-shapes: \"", printable(entry), "\" is no shape that fits the model"),
-          cat("give ROWSxTOKENS, for example 1x128",
-              info.context_length > 0 ? cat("; the context has ", info.context_length, " tokens") : ""));
-    }
-    const auto options = at::dtype(at::kLong).device(base.program.device());
-    const at::Tensor ids = at::arange(1, rows * time + 1, options)
-                               .remainder(std::max<std::int64_t>(info.vocab_size, 2))
-                               .reshape({rows, time});
-    shapes.push_back({ids, at::ones_like(ids), {}});
-  }
-  return shapes;
-}
-
 /// The first prompts of the data, what is expected, and the tokens to answer.
 void choose_examples(const DataSet& data, Comparison& comparison, Bench& bench,
                      const EncodeOptions& options) {
@@ -293,7 +240,7 @@ int compare(const CompareConfig& config) {
               {rows.rows, task, base.pad_id(), config.batch_tokens},
               timed_batch(rows, base),
               {},
-              shapes_of(config, base),
+              inputs_of_shapes(config.latency_shapes, base),
               {}};
   std::vector<std::string> words;
   if (task == Task::language_model) words = find_label_words(data, config.label_words);

@@ -5,6 +5,7 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <optional>
 
@@ -30,6 +31,7 @@ namespace {
 constexpr std::size_t kLatencyRows = 8;
 
 constexpr std::int64_t kAnswerTokens = 64;
+constexpr std::size_t kNamedLines = 10;
 constexpr std::int64_t kGeneralWindow = 256;  ///< tokens of general text that count as a row
 
 /// What every variant is measured on.
@@ -62,6 +64,21 @@ std::vector<std::string> answers_of(const Executable& executable, const Bench& b
   return texts;
 }
 
+/// Figures of such a model would be NaN, and comparisons with them meaningless.
+void refuse_non_finite(const std::string& name, const std::string& data, const Quality& quality) {
+  std::vector<std::string> lines;
+  for (const RowOutcome& outcome : quality.outcomes) {
+    if (!std::isfinite(outcome.loss)) lines.push_back(std::to_string(outcome.line));
+  }
+  if (lines.empty()) return;
+  const std::size_t count = lines.size();
+  lines.resize(std::min(count, kNamedLines));
+  throw Error(ExitCode::diverged,
+              cat("variant \"", printable(name), "\" predicts NaN or Inf for ", count, " of ", quality.rows,
+                  " rows of ", data, ": line ", join(lines, ", "), count > lines.size() ? ", ..." : ""),
+              "its training diverged, or its numbers overflow: leave the variant out");
+}
+
 VariantResult measure(const Variant& variant, const Bench& bench) {
   VariantResult result;
   result.name = variant.spec().name;
@@ -73,6 +90,7 @@ VariantResult measure(const Variant& variant, const Bench& bench) {
   result.loss_curve = loss_curve(variant.spec());
   variant.run([&](const Executable& executable) {
     result.quality = bench.evaluation.run(executable, bench.device());
+    refuse_non_finite(result.name, bench.config.data.path, result.quality);
     if (bench.general) result.general_quality = bench.general->run(executable, bench.device());
     result.answers = answers_of(executable, bench);
   });

@@ -39,7 +39,11 @@ struct OpenArchive {
 
 OpenArchive open_archive(const std::filesystem::path& path) {
   OpenArchive archive{std::make_shared<MappedFile>(path), {}};
-  archive.entries = list_zip(archive.file->bytes(), cat("\"", path.string(), "\""));
+  try {
+    archive.entries = list_zip(archive.file->bytes(), cat("\"", path.string(), "\""));
+  } catch (const Error& error) {
+    throw Error(error.code(), error.what(), kExportHint);
+  }
   const bool has_code =
       std::any_of(archive.entries.begin(), archive.entries.end(),
                   [](const ZipEntry& entry) { return entry.name.ends_with("/constants.pkl"); });

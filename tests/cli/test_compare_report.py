@@ -77,6 +77,18 @@ def test_the_table_fits_a_terminal(compared):
     assert "bootstrap" in compared[2] and "forward pass, ms" in compared[2]
 
 
+def test_a_variant_that_predicts_nan_is_refused_by_name(run, refuses, fixtures, tmp_path):
+    from safetensors.torch import load_file, save_file
+    model, data = fixtures / "tiny_llama.pt", fixtures / "train.jsonl"
+    run("lora-train", "--model", model, "--data", data, "--out", tmp_path / "run", "--steps", 2)
+    tensors = load_file(tmp_path / "run/adapter/adapter_model.safetensors")
+    (tmp_path / "wild").mkdir()
+    save_file({name: tensor * 1e30 for name, tensor in tensors.items()}, tmp_path / "wild/adapter_model.safetensors")
+    (tmp_path / "wild/adapter_config.json").write_text((tmp_path / "run/adapter/adapter_config.json").read_text())
+    refuses(8, ['"wild"', "NaN or Inf", "line 1"], "lora-eval", "compare", "--model", model, "--data", data,
+            "--variant", "base", "--variant", f"wild=adapter:{tmp_path / 'wild'}")
+
+
 def test_mistakes(refuses, fixtures, tmp_path):
     options = ["lora-eval", "compare", "--model", fixtures / "tiny_llama.pt", "--data", fixtures / "train.jsonl", "--variant", "base"]
     refuses(2, ["is none of the variants"], *options, "--baseline", "other")

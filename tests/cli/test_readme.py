@@ -33,5 +33,5 @@ def test_the_other_commands_run_in_order(tmp_path, fixtures):
     for command in rest:
         result = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
         assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
-    for written in ("model.pt", "run/adapter/adapter_model.safetensors", "merged.pt", "full/model.pt", "report.json"):
+    for written in ("model.pt", "run/adapter/adapter_model.safetensors", "merged.pt", "full/model.pt", "report.html"):
         assert (tmp_path / written).exists(), written

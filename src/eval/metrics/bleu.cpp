@@ -27,23 +27,21 @@ std::vector<Statistics> Bleu::statistics(const std::vector<ScoredText>& texts) c
   for (const ScoredText& text : texts) {
     const Words words = words_of(text.prediction);
     const auto length = static_cast<double>(words.size());
-    NgramCounts most;
+    std::vector<Words> references;
     double closest = -1;
     for (const std::string& reference : text.references) {
-      const Words expected = words_of(reference);
-      const auto size = static_cast<double>(expected.size());
+      references.push_back(words_of(reference));
+      const auto size = static_cast<double>(references.back().size());
       const bool is_closer = closest < 0 || distance(size, length) < distance(closest, length) ||
                              (distance(size, length) == distance(closest, length) && size < closest);
       if (is_closer) closest = size;
-      for (const auto& [ngram, count] : count_ngrams(expected, kOrder))
-        most[ngram] = std::max(most[ngram], count);
     }
     Statistics row(2 + 2 * kOrder, 0.0);
     row[0] = length;
     row[1] = closest;
+    const NgramCounts most = largest_counts(references, kOrder);
     for (const auto& [ngram, count] : count_ngrams(words, kOrder)) {
-      const auto found = most.find(ngram);
-      row[1 + ngram.size()] += found == most.end() ? 0 : std::min(count, found->second);
+      row[1 + ngram.size()] += std::min(count, count_of(most, ngram));
       row[1 + kOrder + ngram.size()] += count;
     }
     rows.push_back(std::move(row));

@@ -47,8 +47,7 @@ void add_orders(Statistics& row, const Words& found, const Words& expected, std:
   for (const auto& [ngram, count] : in_reference) row[at(ngram) + 1] += count;
   for (const auto& [ngram, count] : count_ngrams(found, orders)) {
     row[at(ngram)] += count;
-    const auto same = in_reference.find(ngram);
-    if (same != in_reference.end()) row[at(ngram) + 2] += std::min(count, same->second);
+    row[at(ngram) + 2] += std::min(count, count_of(in_reference, ngram));
   }
 }
 

@@ -4,9 +4,8 @@
 
 namespace lora {
 
-/// 1 if the texts are equal up to SQuAD's normalisation (case, punctuation, articles, white space), for the
-/// best reference.
-class ExactMatch : public MeanMetric {
+/// 1 if the texts are equal up to SQuAD's normalisation (case, punctuation, articles, white space).
+class ExactMatch : public BestReferenceMetric {
  public:
   std::string name() const override { return "exact_match"; }
   std::string definition() const override {
@@ -14,17 +13,21 @@ class ExactMatch : public MeanMetric {
   }
 
  protected:
-  double text_score(const ScoredText& text) const override;
+  Words words(const std::string& text) const override { return words_squad(text); }
+  double pair_score(const Words& prediction, const Words& reference) const override {
+    return prediction == reference;
+  }
 };
 
-/// F1 of the words in common, as SQuAD, for the best reference.
-class TokenF1 : public MeanMetric {
+/// F1 of the words in common, as SQuAD; 1 for two texts without words.
+class TokenF1 : public BestReferenceMetric {
  public:
   std::string name() const override { return "token_f1"; }
   std::string definition() const override { return "mean F1 of words in common, as by SQuAD"; }
 
  protected:
-  double text_score(const ScoredText& text) const override;
+  Words words(const std::string& text) const override { return words_squad(text); }
+  double pair_score(const Words& prediction, const Words& reference) const override;
 };
 
 }  // namespace lora

@@ -17,9 +17,10 @@ Words words_of(const std::string& text) { return words_13a(lower_case(text)); }
 std::vector<Statistics> Nist::statistics(const std::vector<ScoredText>& texts) const {
   NgramCounts in_references;
   double words_in_references = 0;
-  for (const ScoredText& text : texts) {
-    for (const std::string& reference : text.references) {
-      const Words words = words_of(reference);
+  std::vector<std::vector<Words>> references(texts.size());
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    for (const std::string& reference : texts[i].references) {
+      const Words& words = references[i].emplace_back(words_of(reference));
       words_in_references += static_cast<double>(words.size());
       for (const auto& [ngram, count] : count_ngrams(words, kOrder)) in_references[ngram] += count;
     }
@@ -30,22 +31,17 @@ std::vector<Statistics> Nist::statistics(const std::vector<ScoredText>& texts) c
     return std::log2(before / in_references.at(ngram));
   };
   std::vector<Statistics> rows;
-  for (const ScoredText& text : texts) {
+  for (std::size_t i = 0; i < texts.size(); ++i) {
     Statistics row(4 + 2 * kOrder, 0.0);
-    row[kReferences] = static_cast<double>(text.references.size());
-    row[kTexts] = 1;
-    NgramCounts most;
-    for (const std::string& reference : text.references) {
-      const Words expected = words_of(reference);
-      row[1] += static_cast<double>(expected.size());
-      for (const auto& [ngram, count] : count_ngrams(expected, kOrder))
-        most[ngram] = std::max(most[ngram], count);
-    }
-    const Words words = words_of(text.prediction);
+    const Words words = words_of(texts[i].prediction);
     row[0] = static_cast<double>(words.size());
+    for (const Words& reference : references[i]) row[1] += static_cast<double>(reference.size());
+    row[kReferences] = static_cast<double>(references[i].size());
+    row[kTexts] = 1;
+    const NgramCounts most = largest_counts(references[i], kOrder);
     for (const auto& [ngram, count] : count_ngrams(words, kOrder)) {
-      const auto found = most.find(ngram);
-      if (found != most.end()) row[1 + ngram.size()] += information(ngram) * std::min(count, found->second);
+      if (const int shared = std::min(count, count_of(most, ngram)); shared > 0)
+        row[1 + ngram.size()] += information(ngram) * shared;
       row[1 + kOrder + ngram.size()] += count;
     }
     rows.push_back(std::move(row));

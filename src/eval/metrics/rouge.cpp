@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "eval/metrics/words.h"
+#include "eval/metrics/ngram_f1.h"
 
 namespace lora {
 namespace {
@@ -20,46 +20,15 @@ double common_subsequence(const Words& a, const Words& b) {
   return row.back();
 }
 
-double f1(double common, double predicted, double expected) {
-  return predicted + expected > 0 ? 2 * common / (predicted + expected) : 0;
-}
-
 }  // namespace
 
-double RougeN::text_score(const ScoredText& text) const {
-  const auto ngrams_of = [&](const std::string& source) {
-    NgramCounts counts = count_ngrams(words_rouge(source), order_);
-    std::erase_if(counts, [&](const auto& entry) { return entry.first.size() != order_; });
-    return counts;
-  };
-  const auto total = [](const NgramCounts& counts) {
-    double sum = 0;
-    for (const auto& [ngram, count] : counts) sum += count;
-    return sum;
-  };
-  const NgramCounts found = ngrams_of(text.prediction);
-  double best = 0;
-  for (const std::string& reference : text.references) {
-    const NgramCounts expected = ngrams_of(reference);
-    double common = 0;
-    for (const auto& [ngram, count] : expected) {
-      const auto same = found.find(ngram);
-      if (same != found.end()) common += std::min(count, same->second);
-    }
-    best = std::max(best, f1(common, total(found), total(expected)));
-  }
-  return best;
+double RougeN::pair_score(const Words& prediction, const Words& reference) const {
+  return ngram_f1(prediction, reference, order_);
 }
 
-double RougeL::text_score(const ScoredText& text) const {
-  const Words words = words_rouge(text.prediction);
-  double best = 0;
-  for (const std::string& reference : text.references) {
-    const Words expected = words_rouge(reference);
-    best = std::max(best, f1(common_subsequence(words, expected), static_cast<double>(words.size()),
-                             static_cast<double>(expected.size())));
-  }
-  return best;
+double RougeL::pair_score(const Words& prediction, const Words& reference) const {
+  return f1(common_subsequence(prediction, reference), static_cast<double>(prediction.size()),
+            static_cast<double>(reference.size()));
 }
 
 double CocoRougeL::text_score(const ScoredText& text) const {

@@ -4,23 +4,24 @@
 
 namespace lora {
 
-/// F1 of n-grams in common (Lin 2004), the mean over texts of the best reference's: the package rouge_score,
+/// F1 of n-grams in common (Lin 2004): the package rouge_score,
 /// no stemming.
-class RougeN : public MeanMetric {
+class RougeN : public BestReferenceMetric {
  public:
   explicit RougeN(std::size_t order) : order_(order) {}
   std::string name() const override { return "rouge" + std::to_string(order_); }
   std::string definition() const override { return "rouge_score: mean F1 of n-grams in common, no stemming"; }
 
  protected:
-  double text_score(const ScoredText& text) const override;
+  Words words(const std::string& text) const override { return words_rouge(text); }
+  double pair_score(const Words& prediction, const Words& reference) const override;
 
  private:
   std::size_t order_;
 };
 
 /// F1 of the longest common subsequence as for summaries: the package rouge_score, no stemming.
-class RougeL : public MeanMetric {
+class RougeL : public BestReferenceMetric {
  public:
   std::string name() const override { return "rouge_l"; }
   std::string definition() const override {
@@ -28,7 +29,8 @@ class RougeL : public MeanMetric {
   }
 
  protected:
-  double text_score(const ScoredText& text) const override;
+  Words words(const std::string& text) const override { return words_rouge(text); }
+  double pair_score(const Words& prediction, const Words& reference) const override;
 };
 
 /// ROUGE-L as the MS-COCO caption code, which the E2E challenge and the LoRA paper use: precision and recall

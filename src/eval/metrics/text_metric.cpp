@@ -48,6 +48,14 @@ std::vector<Statistics> MeanMetric::statistics(const std::vector<ScoredText>& te
   return rows;
 }
 
+double BestReferenceMetric::text_score(const ScoredText& text) const {
+  const Words prediction = words(text.prediction);
+  double best = 0;
+  for (const std::string& reference : text.references)
+    best = std::max(best, pair_score(prediction, words(reference)));
+  return best;
+}
+
 Statistics sum_of(const std::vector<Statistics>& rows) {
   Statistics sum(rows.empty() ? 0 : rows[0].size(), 0.0);
   for (const Statistics& row : rows) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "eval/metrics/words.h"
+
 namespace lora {
 
 /// A text and what it is compared with. At least one reference.
@@ -45,6 +47,14 @@ class MeanMetric : public TextMetric {
 
  protected:
   virtual double text_score(const ScoredText& text) const = 0;
+};
+
+/// The mean over texts of the score with the best of their references.
+class BestReferenceMetric : public MeanMetric {
+ protected:
+  double text_score(const ScoredText& text) const final;
+  virtual Words words(const std::string& text) const = 0;
+  virtual double pair_score(const Words& prediction, const Words& reference) const = 0;
 };
 
 /// Sum of rows. All have the same length.

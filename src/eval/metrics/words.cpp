@@ -67,6 +67,20 @@ NgramCounts count_ngrams(const Words& words, std::size_t longest) {
   return counts;
 }
 
+NgramCounts largest_counts(const std::vector<Words>& texts, std::size_t longest) {
+  NgramCounts largest;
+  for (const Words& words : texts) {
+    for (const auto& [ngram, count] : count_ngrams(words, longest))
+      largest[ngram] = std::max(largest[ngram], count);
+  }
+  return largest;
+}
+
+int count_of(const NgramCounts& counts, const Words& ngram) {
+  const auto found = counts.find(ngram);
+  return found == counts.end() ? 0 : found->second;
+}
+
 std::string lower_case(const std::string& text) {
   std::string out;
   const std::string valid = replace_invalid_utf8(text);

@@ -12,6 +12,12 @@ using NgramCounts = std::map<Words, int>;
 /// Of lengths 1 to `longest`.
 NgramCounts count_ngrams(const Words& words, std::size_t longest);
 
+/// Each n-gram's largest count in any of the texts.
+NgramCounts largest_counts(const std::vector<Words>& texts, std::size_t longest);
+
+/// 0 for one that is not there.
+int count_of(const NgramCounts& counts, const Words& ngram);
+
 std::string lower_case(const std::string& text);
 
 /// Between white space.

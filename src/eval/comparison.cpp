@@ -63,20 +63,13 @@ Json training_json(const VariantResult& result) {
           {"activation_bytes", or_null(run.activation_bytes)},
           {"median_step_seconds", or_null(run.median_step_seconds)},
           {"best_step", run.best_step},
-          {"best_valid_loss", run.best_valid_loss ? Json(*run.best_valid_loss) : Json()},
+          {"best_valid_loss", or_null(run.best_valid_loss)},
           {"cpu", run.cpu}};
-}
-
-Json measure_json(const Measure& measure) {
-  Json json = {{"value", measure.value}};
-  if (measure.interval) json["interval"] = {measure.interval->low, measure.interval->high};
-  if (measure.p_value) json["p_value"] = *measure.p_value;
-  return json;
 }
 
 Json measures_json(const VariantResult& result) {
   Json json = Json::object();
-  for (const Measure& measure : result.measures) json[measure.name] = measure_json(measure);
+  for (const Measure& measure : result.measures) json[measure.name] = estimate_json(measure);
   return json;
 }
 
@@ -96,25 +89,16 @@ Json variant_json(const VariantResult& result, const Comparison& comparison) {
           {"path", result.path},
           {"loss", result.quality.loss},
           {"perplexity", result.quality.perplexity},
-          {"accuracy", result.quality.accuracy ? Json(*result.quality.accuracy) : Json()},
-          {"trainable_parameters", result.trainable_parameters ? Json(*result.trainable_parameters) : Json()},
+          {"accuracy", or_null(result.quality.accuracy)},
+          {"trainable_parameters", or_null(result.trainable_parameters)},
           {"trainable_share", counted ? Json(share(result, comparison)) : Json()},
           {"file_bytes", result.file_bytes},
           {"training", training_json(result)},
           {"latency", latency_json(result)},
           {"measures", measures_json(result)},
-          {"general_loss", result.general ? measure_json(*result.general) : Json()},
+          {"general_loss", result.general ? estimate_json(*result.general) : Json()},
           {"latencies", latencies_json(result, comparison)},
           {"answers", result.answers}};
-}
-
-std::string measure_cell(const Measure& measure) {
-  const int digits = measure.name == "loss" ? 4 : 3;
-  std::string text = fixed(measure.value, digits);
-  if (measure.interval)
-    text += cat(" [", fixed(measure.interval->low, digits), ", ", fixed(measure.interval->high, digits), "]");
-  if (measure.p_value) text += cat(" p ", fixed(*measure.p_value, 3));
-  return text;
 }
 
 /// Loss and accuracy with their intervals, which fit a terminal; empty if there are none.
@@ -132,8 +116,9 @@ std::string interval_table(const Comparison& comparison) {
   TextTable table(header);
   for (const VariantResult& result : comparison.variants) {
     std::vector<std::string> row{result.name};
-    for (const std::size_t i : shown) row.push_back(measure_cell(result.measures[i]));
-    if (result.general) row.push_back(measure_cell(*result.general));
+    for (const std::size_t i : shown)
+      row.push_back(estimate_text(result.measures[i], result.measures[i].digits()));
+    if (result.general) row.push_back(estimate_text(*result.general, result.general->digits()));
     table.add(row);
   }
   return cat("\n", table.str(), "\n95 % bootstrap intervals over rows; p: difference from ",

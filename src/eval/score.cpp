@@ -1,11 +1,10 @@
 #include "lora/eval/score.h"
 
 #include <iostream>
-#include <optional>
 
 #include "base/json.h"
 #include "base/text_table.h"
-#include "eval/metrics/bootstrap.h"
+#include "eval/metrics/estimate.h"
 #include "eval/predictions.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
@@ -14,38 +13,22 @@
 namespace lora {
 namespace {
 
-/// One measure of one system.
-struct Score {
-  double value = 0;
-  std::optional<Interval> interval;
-  std::optional<double> p_value;  ///< of the difference from the first system
-};
+using Table = std::vector<std::vector<Estimate>>;  ///< [system][metric]
 
-using Table = std::vector<std::vector<Score>>;  ///< [system][metric]
-
-std::vector<Score> scores_of(const TextMetric& metric, const std::vector<Predictions>& systems, int samples) {
+std::vector<Estimate> scores_of(const TextMetric& metric, const std::vector<Predictions>& systems,
+                                int samples) {
   const auto value = [&](const Statistics& sum) { return metric.value(sum); };
-  std::vector<Score> scores;
-  std::vector<Statistics> first;
+  std::vector<Estimate> scores;
+  const auto first = metric.statistics(systems.front().texts);
   for (const Predictions& system : systems) {
-    const auto rows = metric.statistics(system.texts);
-    Score score{metric.value(sum_of(rows)), {}, {}};
-    if (samples > 0) score.interval = bootstrap_interval(rows, value, samples);
-    if (samples > 0 && !first.empty()) score.p_value = paired_p_value(first, rows, value, samples);
-    if (first.empty()) first = rows;
-    scores.push_back(score);
+    const bool is_first = &system == &systems.front();
+    scores.push_back(is_first ? estimate(first, nullptr, value, samples)
+                              : estimate(metric.statistics(system.texts), &first, value, samples));
   }
   return scores;
 }
 
-std::string cell(const TextMetric& metric, const Score& score) {
-  const int digits = metric.scale() == 1 ? 4 : 2;
-  std::string text = fixed(score.value, digits);
-  if (score.interval)
-    text += cat(" [", fixed(score.interval->low, digits), ", ", fixed(score.interval->high, digits), "]");
-  if (score.p_value) text += cat(" p ", fixed(*score.p_value, 3));
-  return text;
-}
+int digits_of(const TextMetric& metric) { return metric.scale() == 1 ? 4 : 2; }
 
 std::string score_table(const std::vector<const TextMetric*>& metrics,
                         const std::vector<Predictions>& systems, const Table& table, std::int64_t samples) {
@@ -54,7 +37,8 @@ std::string score_table(const std::vector<const TextMetric*>& metrics,
   TextTable rows(header);
   for (std::size_t m = 0; m < metrics.size(); ++m) {
     std::vector<std::string> row{metrics[m]->name()};
-    for (std::size_t s = 0; s < systems.size(); ++s) row.push_back(cell(*metrics[m], table[s][m]));
+    for (std::size_t s = 0; s < systems.size(); ++s)
+      row.push_back(estimate_text(table[s][m], digits_of(*metrics[m])));
     rows.add(row);
   }
   std::string out = rows.str() + cat("\n", systems.front().texts.size(), " texts");
@@ -70,13 +54,7 @@ Json score_json(const std::vector<const TextMetric*>& metrics, const std::vector
   Json all = Json::array();
   for (std::size_t s = 0; s < systems.size(); ++s) {
     Json scores;
-    for (std::size_t m = 0; m < metrics.size(); ++m) {
-      const Score& score = table[s][m];
-      Json json = {{"value", score.value}};
-      if (score.interval) json["interval"] = {score.interval->low, score.interval->high};
-      if (score.p_value) json["p_value"] = *score.p_value;
-      scores[metrics[m]->name()] = json;
-    }
+    for (std::size_t m = 0; m < metrics.size(); ++m) scores[metrics[m]->name()] = estimate_json(table[s][m]);
     all.push_back({{"name", systems[s].name}, {"texts", systems[s].texts.size()}, {"scores", scores}});
   }
   Json definitions;

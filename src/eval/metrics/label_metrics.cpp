@@ -3,17 +3,26 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <set>
 
 namespace lora {
 namespace {
 
-using Labels = std::vector<std::int64_t>;
+constexpr int kBins = 10;
 
-std::set<std::int64_t> all_labels(const Labels& truth, const Labels& predicted) {
-  std::set<std::int64_t> labels(truth.begin(), truth.end());
-  labels.insert(predicted.begin(), predicted.end());
-  return labels;
+std::size_t classes_of(const Statistics& counts) { return counts.size() / 3; }
+double right(const Statistics& counts, std::size_t label) { return counts[3 * label]; }
+double there(const Statistics& counts, std::size_t label) { return counts[3 * label + 1]; }
+double predicted(const Statistics& counts, std::size_t label) { return counts[3 * label + 2]; }
+
+template <class Term>
+double sum_over_classes(const Statistics& counts, Term term) {
+  double sum = 0;
+  for (std::size_t label = 0; label < classes_of(counts); ++label) sum += term(counts, label);
+  return sum;
+}
+
+double either(const Statistics& counts, std::size_t label) {
+  return there(counts, label) + predicted(counts, label);
 }
 
 double mean(const std::vector<double>& values) {
@@ -36,42 +45,40 @@ std::vector<double> ranks(const std::vector<double>& values) {
 
 }  // namespace
 
-double accuracy(const Labels& truth, const Labels& predicted) {
-  double right = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) right += truth[i] == predicted[i];
-  return right / static_cast<double>(truth.size());
+Statistics class_counts(std::int64_t truth, std::int64_t predicted, std::size_t classes) {
+  Statistics counts(3 * classes + 1, 0.0);
+  counts.back() = 1;
+  if (truth >= 0) counts[3 * static_cast<std::size_t>(truth) + 1] = 1;
+  counts[3 * static_cast<std::size_t>(predicted) + 2] = 1;
+  if (truth == predicted) counts[3 * static_cast<std::size_t>(truth)] = 1;
+  return counts;
 }
 
-double f1_of_class(const Labels& truth, const Labels& predicted, std::int64_t label) {
-  double both = 0, either = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) {
-    both += truth[i] == label && predicted[i] == label;
-    either += (truth[i] == label) + (predicted[i] == label);
-  }
-  return either > 0 ? 2 * both / either : 0;
+double accuracy(const Statistics& counts) { return sum_over_classes(counts, right) / counts.back(); }
+
+double f1_of_class(const Statistics& counts, std::size_t label) {
+  return either(counts, label) > 0 ? 2 * right(counts, label) / either(counts, label) : 0;
 }
 
-double f1_macro(const Labels& truth, const Labels& predicted) {
-  std::vector<double> each;
-  for (const std::int64_t label : all_labels(truth, predicted))
-    each.push_back(f1_of_class(truth, predicted, label));
-  return mean(each);
+double f1_macro(const Statistics& counts) {
+  const double seen = sum_over_classes(
+      counts, [](const Statistics& all, std::size_t label) { return either(all, label) > 0 ? 1.0 : 0.0; });
+  return seen > 0 ? sum_over_classes(counts, f1_of_class) / seen : 0;
 }
 
-double f1_micro(const Labels& truth, const Labels& predicted) { return accuracy(truth, predicted); }
+double f1_micro(const Statistics& counts) {
+  return 2 * sum_over_classes(counts, right) / sum_over_classes(counts, either);
+}
 
-double matthews(const Labels& truth, const Labels& predicted) {
-  const auto count = static_cast<double>(truth.size());
-  double agreement = accuracy(truth, predicted) * count * count, true_squares = 0, predicted_squares = 0;
-  for (const std::int64_t label : all_labels(truth, predicted)) {
-    const auto t = static_cast<double>(std::count(truth.begin(), truth.end(), label));
-    const auto p = static_cast<double>(std::count(predicted.begin(), predicted.end(), label));
-    agreement -= t * p;
-    true_squares += t * t;
-    predicted_squares += p * p;
-  }
-  const double scale = std::sqrt(count * count - true_squares) * std::sqrt(count * count - predicted_squares);
-  return scale > 0 ? agreement / scale : 0;
+double matthews(const Statistics& counts) {
+  const double rows = counts.back();
+  const auto sum_of_products = [&](auto a, auto b) {
+    return sum_over_classes(
+        counts, [&](const Statistics& all, std::size_t label) { return a(all, label) * b(all, label); });
+  };
+  const double scale = std::sqrt(rows * rows - sum_of_products(there, there)) *
+                       std::sqrt(rows * rows - sum_of_products(predicted, predicted));
+  return scale > 0 ? (sum_over_classes(counts, right) * rows - sum_of_products(there, predicted)) / scale : 0;
 }
 
 double pearson(const std::vector<double>& a, const std::vector<double>& b) {
@@ -89,17 +96,18 @@ double spearman(const std::vector<double>& a, const std::vector<double>& b) {
   return pearson(ranks(a), ranks(b));
 }
 
-double calibration_error(const std::vector<double>& confidence, const std::vector<bool>& right, int bins) {
-  const auto count = static_cast<std::size_t>(bins);
-  std::vector<double> difference(count, 0.0);
-  for (std::size_t i = 0; i < confidence.size(); ++i) {
-    const double place = std::ceil(confidence[i] * bins) - 1;
-    const auto bin = static_cast<std::size_t>(std::clamp(place, 0.0, static_cast<double>(bins - 1)));
-    difference[bin] += (right[i] ? 1.0 : 0.0) - confidence[i];
-  }
-  double sum = 0;
-  for (const double each : difference) sum += std::abs(each);
-  return sum / static_cast<double>(confidence.size());
+Statistics calibration_bins(double confidence, bool right) {
+  Statistics bins(kBins + 1, 0.0);
+  bins.back() = 1;
+  const double place = std::clamp(std::ceil(confidence * kBins) - 1, 0.0, kBins - 1.0);
+  bins[static_cast<std::size_t>(place)] = (right ? 1.0 : 0.0) - confidence;
+  return bins;
+}
+
+double calibration_error(const Statistics& bins) {
+  double error = 0;
+  for (std::size_t bin = 0; bin + 1 < bins.size(); ++bin) error += std::abs(bins[bin]);
+  return error / bins.back();
 }
 
 }  // namespace lora

@@ -3,29 +3,34 @@
 #include <cstdint>
 #include <vector>
 
+#include "eval/metrics/text_metric.h"
+
 namespace lora {
 
-/// Measures of predicted against true class numbers (0, 1, ...), as scikit-learn. Vectors of equal length, at
-/// least one.
-double accuracy(const std::vector<std::int64_t>& truth, const std::vector<std::int64_t>& predicted);
-/// F1 of one class; 0 where it is neither there nor predicted.
-double f1_of_class(const std::vector<std::int64_t>& truth, const std::vector<std::int64_t>& predicted,
-                   std::int64_t label);
+/// What measures of classes need to know of an example; those of a set are the sums. For each class {rightly
+/// predicted, there, predicted}, then 1. `truth`: -1 for none of the classes.
+Statistics class_counts(std::int64_t truth, std::int64_t predicted, std::size_t classes);
+
+/// As scikit-learn, of summed counts.
+double accuracy(const Statistics& counts);
+/// 0 where the class is neither there nor predicted.
+double f1_of_class(const Statistics& counts, std::size_t label);
 /// Mean over the classes that are there or predicted.
-double f1_macro(const std::vector<std::int64_t>& truth, const std::vector<std::int64_t>& predicted);
-/// Over all decisions; equals accuracy where every example has one class.
-double f1_micro(const std::vector<std::int64_t>& truth, const std::vector<std::int64_t>& predicted);
+double f1_macro(const Statistics& counts);
+/// Of the decisions of all classes together.
+double f1_micro(const Statistics& counts);
 /// Matthews' correlation coefficient for any number of classes; 0 if a margin is empty.
-double matthews(const std::vector<std::int64_t>& truth, const std::vector<std::int64_t>& predicted);
+double matthews(const Statistics& counts);
 
 /// Pearson's correlation; NaN if one side does not vary.
 double pearson(const std::vector<double>& a, const std::vector<double>& b);
 /// Of the ranks, ties with their mean rank.
 double spearman(const std::vector<double>& a, const std::vector<double>& b);
 
-/// Expected calibration error (Guo et al. 2017): over `bins` equal bins of confidence (left open), the mean
-/// of |accuracy - confidence|, weighted by examples.
-double calibration_error(const std::vector<double>& confidence, const std::vector<bool>& right,
-                         int bins = 10);
+/// For each of ten equal bins of confidence (left open) rightness (1 or 0) minus confidence, then 1.
+Statistics calibration_bins(double confidence, bool right);
+/// Expected calibration error (Guo et al. 2017) of summed bins: the mean of |accuracy - confidence| of bins,
+/// weighted by examples.
+double calibration_error(const Statistics& bins);
 
 }  // namespace lora

@@ -49,7 +49,7 @@ std::string table(const std::vector<std::string>& header, const std::vector<std:
 }
 
 std::string measure_cell(const Measure& measure) {
-  const int digits = measure.name == "loss" ? 4 : 3;
+  const int digits = measure.digits();
   std::string out = fixed(measure.value, digits);
   if (measure.interval)
     out += cat("<br><small>[", fixed(measure.interval->low, digits), ", ",

@@ -27,4 +27,11 @@ std::string significant(double value, int digits) {
   return out.str();
 }
 
+std::string join_first(const std::vector<std::string>& items, std::size_t most) {
+  if (items.size() <= most) return join(items, ", ");
+  return join(std::vector<std::string>(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(most)),
+              ", ") +
+         ", ...";
+}
+
 }  // namespace lora

@@ -25,7 +25,8 @@ class Conversation {
  public:
   Conversation(const ChatConfig& config, Writer& writer) : config_(config), writer_(writer) {
     const auto names = writer_.adapters().names();
-    use(names.empty() ? "" : names[0]);
+    writer_.adapters().use(names.empty() ? "" : names[0]);
+    reset();
   }
 
   void reset() {
@@ -37,7 +38,6 @@ class Conversation {
   /// Answers given under another adapter stay; what the model computed of them does not.
   void use(const std::string& adapter) {
     writer_.adapters().use(adapter);
-    if (messages_.empty()) reset();
     forget();
   }
 
@@ -48,7 +48,7 @@ class Conversation {
     row.prompt = row.ids.size();
     row.number = messages_.size();
     const bool goes_on =
-        feed_ && seen_.size() < row.ids.size() && std::equal(seen_.begin(), seen_.end(), row.ids.begin());
+        seen_.size() < row.ids.size() && std::equal(seen_.begin(), seen_.end(), row.ids.begin());
     if (!goes_on) forget();
     row.fed = seen_.size();
     if (writer_.options().room(row) <= 0) {

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <optional>
 
+#include "base/report_text.h"
 #include "eval/comparison.h"
 #include "eval/device_batch.h"
 #include "eval/generation.h"
@@ -53,9 +54,7 @@ std::vector<std::string> answers_of(const Executable& executable, const Bench& b
   GenerationOptions options;
   options.max_new_tokens = kAnswerTokens;
   options.context_length = bench.base.program.info().context_length;
-  for (const auto& id : {bench.base.program.info().eos, bench.base.tokenizer->special_ids().eos}) {
-    if (id) options.stop.insert(*id);
-  }
+  options.stop = bench.base.end_ids();
   for (const TokenIds& ids : bench.prompts) {
     std::vector<GeneratedRow> rows{{ids, ids.size()}};
     generate_rows(*recomputing_feed(executable, bench.device(), bench.base.pad_id()), rows, options);
@@ -71,11 +70,9 @@ void refuse_non_finite(const std::string& name, const std::string& data, const Q
     if (!std::isfinite(outcome.loss)) lines.push_back(std::to_string(outcome.line));
   }
   if (lines.empty()) return;
-  const std::size_t count = lines.size();
-  lines.resize(std::min(count, kNamedLines));
   throw Error(ExitCode::diverged,
-              cat("variant \"", printable(name), "\" predicts NaN or Inf for ", count, " of ", quality.rows,
-                  " rows of ", data, ": line ", join(lines, ", "), count > lines.size() ? ", ..." : ""),
+              cat("variant \"", printable(name), "\" predicts NaN or Inf for ", lines.size(), " of ",
+                  quality.rows, " rows of ", data, ": line ", join_first(lines, kNamedLines)),
               "its training diverged, or its numbers overflow: leave the variant out");
 }
 

@@ -92,11 +92,15 @@ void Evaluation::add_candidate(Candidate candidate, std::size_t first_own, const
   passes_.push_back({std::move(row), false, {std::move(candidate)}});
 }
 
-void Evaluation::score(const Executable& executable, const std::vector<std::size_t>& numbers,
-                       at::Device device, Scores& scores, std::vector<RowOutcome>& outcomes) const {
+Batch Evaluation::batch_of(const std::vector<std::size_t>& numbers, at::Device device) const {
   std::vector<const EncodedRow*> rows;
   for (const std::size_t number : numbers) rows.push_back(&passes_[number].row);
-  const Batch batch = to_device(make_batch(rows, pad_id_, false), device);
+  return to_device(make_batch(rows, pad_id_, task_ == Task::classification), device);
+}
+
+void Evaluation::score(const Executable& executable, const std::vector<std::size_t>& numbers,
+                       at::Device device, Scores& scores, std::vector<RowOutcome>& outcomes) const {
+  const Batch batch = batch_of(numbers, device);
   if (batch.labelled == 0) return;
   const at::Tensor logits = executable.logits_at(batch.inputs, batch.positions).to(at::kFloat);
   const at::Tensor positions = batch.positions.to(at::kCPU), targets = batch.targets.to(at::kCPU);
@@ -124,9 +128,7 @@ void Evaluation::score(const Executable& executable, const std::vector<std::size
 
 void Evaluation::classify(const Executable& executable, const std::vector<std::size_t>& numbers,
                           at::Device device, std::vector<RowOutcome>& outcomes) const {
-  std::vector<const EncodedRow*> rows;
-  for (const std::size_t number : numbers) rows.push_back(&passes_[number].row);
-  const Batch batch = to_device(make_batch(rows, pad_id_, true), device);
+  const Batch batch = batch_of(numbers, device);
   const at::Tensor likelihoods =
       executable.logits(batch.inputs).to(at::kFloat).log_softmax(1).to(at::kCPU, at::kDouble).contiguous();
   for (std::size_t i = 0; i < numbers.size(); ++i) {

@@ -32,6 +32,22 @@ TokenizerFiles tokenizer_files(const ModelConfig& config, const Program& program
 
 }  // namespace
 
+std::set<std::int32_t> LoadedModel::end_ids() const {
+  std::set<std::int32_t> ids;
+  for (const auto& id : {program.info().eos, tokenizer->special_ids().eos}) {
+    if (id) ids.insert(*id);
+  }
+  return ids;
+}
+
+void LoadedModel::check_tokenizer(const std::string& what, const std::string& theirs) const {
+  if (theirs.empty() || tokenizer_hash.empty() || theirs == tokenizer_hash) return;
+  throw Error(ExitCode::mismatch,
+              cat(what, " belongs to another tokenizer: sha256 ", theirs.substr(0, 12), ", this one is ",
+                  tokenizer_hash.substr(0, 12)),
+              "give the tokenizer it was trained with by --tokenizer");
+}
+
 EncodeOptions LoadedModel::encoding(const DataConfig& data) const {
   const ModelInfo& info = program.info();
   EncodeOptions options;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "lora/config/common_config.h"
@@ -22,6 +23,11 @@ struct LoadedModel {
 
   /// How rows are encoded for this model.
   EncodeOptions encoding(const DataConfig& data) const;
+  /// Tokens that end an answer.
+  std::set<std::int32_t> end_ids() const;
+  /// mismatch error, which begins with `what`, unless `theirs` is this tokenizer's hash, or either is
+  /// unknown.
+  void check_tokenizer(const std::string& what, const std::string& theirs) const;
   /// Fills the gaps of batches. Masked by length everywhere, so that any id would do.
   std::int32_t pad_id() const;
 };

@@ -12,14 +12,6 @@ namespace {
 /// Hooks read it at every pass: evaluation never drops out.
 constexpr bool kTraining = false;
 
-void check_tokenizer(const std::string& what, const std::string& theirs, const std::string& ours) {
-  if (theirs.empty() || ours.empty() || theirs == ours) return;
-  throw Error(ExitCode::mismatch,
-              cat(what, " belongs to another tokenizer: sha256 ", theirs.substr(0, 12), ", this one is ",
-                  ours.substr(0, 12)),
-              "give the tokenizer it was trained with by --tokenizer");
-}
-
 }  // namespace
 
 Variant::Variant(VariantSpec spec, LoadedModel& base)
@@ -44,7 +36,7 @@ Variant::Variant(VariantSpec spec, LoadedModel& base)
 
 void Variant::use_adapter(const std::filesystem::path& folder, const LoadedModel& base) {
   const AdapterFolder files = read_adapter_folder(folder);
-  check_tokenizer(cat("adapter ", folder.string()), files.provenance.tokenizer_hash, base.tokenizer_hash);
+  base.check_tokenizer(cat("adapter ", folder.string()), files.provenance.tokenizer_hash);
   *adapter_ = fit_adapter(files, base.program);
   file_bytes_ = std::filesystem::file_size(folder / "adapter_model.safetensors");
 }
@@ -59,9 +51,8 @@ void Variant::use_model(const std::filesystem::path& file, const LoadedModel& ba
                     base.program.path().string(), " one of ", expected.vocab_size,
                     ", or their tasks differ; a comparison needs one tokenizer and one task"));
   }
-  if (!info.tokenizer_files.empty()) {
-    check_tokenizer(cat("model ", file.string()), tokenizer_hash(info.tokenizer_files), base.tokenizer_hash);
-  }
+  if (!info.tokenizer_files.empty())
+    base.check_tokenizer(cat("model ", file.string()), tokenizer_hash(info.tokenizer_files));
   if (base.program.device() != own_->device()) own_->to(base.program.device());
   file_bytes_ = std::filesystem::file_size(file);
 }

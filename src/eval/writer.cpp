@@ -37,9 +37,7 @@ Writer::Writer(const ModelConfig& model, const std::vector<std::string>& adapter
                        static_cast<std::uint64_t>(sampling.seed)};
   options_.max_new_tokens = sampling.max_new_tokens;
   options_.context_length = model_.program.info().context_length;
-  for (const auto& id : {model_.program.info().eos, model_.tokenizer->special_ids().eos}) {
-    if (id) options_.stop.insert(*id);
-  }
+  options_.stop = model_.end_ids();
   if (!stop_.empty()) {
     options_.ends = [this](const TokenIds& answer) {
       const std::string text = model_.tokenizer->decode(answer);
@@ -61,11 +59,7 @@ void Writer::add_adapter(const std::string& entry) {
                 "for example --adapter mine=runs/first/adapter");
   }
   const AdapterFolder folder = read_adapter_folder(entry.substr(equals + 1));
-  const std::string& theirs = folder.provenance.tokenizer_hash;
-  if (!theirs.empty() && theirs != model_.tokenizer_hash) {
-    throw Error(ExitCode::mismatch, cat("adapter ", printable(entry), " belongs to another tokenizer"),
-                "give the tokenizer it was trained with by --tokenizer");
-  }
+  model_.check_tokenizer(cat("adapter ", printable(entry)), folder.provenance.tokenizer_hash);
   adapters_->add(entry.substr(0, equals), fit_adapter(folder, model_.program));
 }
 

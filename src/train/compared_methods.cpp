@@ -32,7 +32,7 @@ std::string layer_module(const std::string& path) {
 
 }  // namespace
 
-bool trains_chosen_weights(const std::string& method) {
+bool takes_targets(const std::string& method) {
   return std::none_of(std::begin(kMethods), std::end(kMethods),
                       [&](const char* each) { return method == each; });
 }
@@ -82,7 +82,7 @@ void add_norms(const Program& program, Adapter& adapter) {
 }
 
 void refuse_foreign_options(const TrainConfig& config) {
-  if (trains_chosen_weights(config.method)) return;
+  if (takes_targets(config.method)) return;
   const TrainConfig usual;
   std::vector<std::string> foreign;
   const auto note = [&](bool is_set, const char* option) {

@@ -9,8 +9,9 @@
 
 namespace lora {
 
-/// Methods that train something other than updates of chosen weights: bottleneck, bitfit, layernorm, head.
-bool trains_chosen_weights(const std::string& method);
+/// True if --targets and the options of updates have a meaning for the method: not for bottleneck, bitfit,
+/// layernorm and head, which say themselves what they train.
+bool takes_targets(const std::string& method);
 
 /// The ends of the residual branches, whose outputs a bottleneck adapter transforms: MLP outputs, and with
 /// placement "houlsby" attention outputs. usage error if the graph shows none.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "base/report_text.h"
 #include "lora/base/error.h"
 #include "lora/base/log.h"
 #include "lora/base/process.h"
@@ -22,9 +23,7 @@ std::string rows_of(const Session& session, const Update& update) {
   for (const auto& rows : update.micro_batches) {
     for (std::size_t row : rows) lines.push_back(std::to_string(session.rows.rows[row].line));
   }
-  const bool more = lines.size() > kNamedRows;
-  if (more) lines.resize(kNamedRows);
-  return join(lines, ", ") + (more ? ", ..." : "");
+  return join_first(lines, kNamedRows);
 }
 
 }  // namespace

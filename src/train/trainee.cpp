@@ -92,7 +92,7 @@ void Trainee::create_adapter_for(const TrainConfig& config) {
   std::vector<Target> targets;
   if (config.method == "bottleneck")
     targets = branch_ends(program_, config.placement, config.layers);
-  else if (trains_chosen_weights(config.method) && config.targets != std::vector<std::string>{"none"})
+  else if (takes_targets(config.method) && config.targets != std::vector<std::string>{"none"})
     targets = resolve_targets(program_.sites(), {config.targets, config.exclude, config.layers});
   adapter_ = create_adapter(program_, configured_targets(outside(targets, saved), config), saved,
                             static_cast<std::uint64_t>(config.seed));

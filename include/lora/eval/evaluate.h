@@ -66,6 +66,7 @@ class Evaluation {
   using Scores = std::vector<std::vector<double>>;
 
   void add_candidate(Candidate candidate, std::size_t first_own, const Pass* measured);
+  Batch batch_of(const std::vector<std::size_t>& numbers, at::Device device) const;
   void score(const Executable& executable, const std::vector<std::size_t>& numbers, at::Device device,
              Scores& scores, std::vector<RowOutcome>& outcomes) const;
   void classify(const Executable& executable, const std::vector<std::size_t>& numbers, at::Device device,

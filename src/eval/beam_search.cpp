@@ -150,28 +150,34 @@ void search_beams(RowFeed& feed, std::vector<GeneratedRow>& rows, const Generati
   const at::NoGradGuard no_grad;
   const auto count = static_cast<std::size_t>(beams.beams);
   std::vector<BeamSearch> searches;
+  for (GeneratedRow& row : rows) searches.emplace_back(row, options, beams);
+  std::vector<BeamSearch*> running;  ///< each has `beams` rows of the feed; those that are done have left
   std::vector<TokenIds> added;
-  for (GeneratedRow& row : rows) {
-    added.insert(added.end(), count, row.ids);
-    searches.emplace_back(row, options, beams);
+  std::vector<std::int64_t> places;
+  for (std::size_t i = 0; i < searches.size(); ++i) {
+    if (searches[i].done()) continue;
+    running.push_back(&searches[i]);
+    added.insert(added.end(), count, rows[i].ids);
+    for (std::size_t beam = 0; beam < count; ++beam)
+      places.push_back(static_cast<std::int64_t>(i * count + beam));
   }
-  while (!std::all_of(searches.begin(), searches.end(), [](const BeamSearch& each) { return each.done(); })) {
+  while (!running.empty()) {
+    feed.select(places);
     const at::Tensor log_probabilities = feed.feed(added).log_softmax(-1);
-    added.assign(rows.size() * count, {});
-    std::vector<std::int64_t> order(rows.size() * count);
-    for (std::size_t i = 0; i < searches.size(); ++i) {
-      const std::size_t first = i * count;
-      for (std::size_t beam = 0; beam < count; ++beam)
-        order[first + beam] = static_cast<std::int64_t>(first + beam);
-      if (searches[i].done()) continue;
-      searches[i].advance(log_probabilities.narrow(0, static_cast<std::int64_t>(first), beams.beams));
-      if (searches[i].done()) continue;
+    added.clear();
+    places.clear();
+    std::vector<BeamSearch*> left;
+    for (std::size_t i = 0; i < running.size(); ++i) {
+      BeamSearch& search = *running[i];
+      search.advance(log_probabilities.narrow(0, static_cast<std::int64_t>(i * count), beams.beams));
+      if (search.done()) continue;
+      left.push_back(&search);
       for (std::size_t beam = 0; beam < count; ++beam) {
-        order[first + beam] = static_cast<std::int64_t>(first + searches[i].parents()[beam]);
-        added[first + beam] = searches[i].last_token(beam);
+        places.push_back(static_cast<std::int64_t>(i * count + search.parents()[beam]));
+        added.push_back(search.last_token(beam));
       }
     }
-    feed.select(order);
+    running = std::move(left);
   }
 }
 

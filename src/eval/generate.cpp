@@ -1,6 +1,5 @@
 #include "lora/eval/generate.h"
 
-#include <algorithm>
 #include <iostream>
 
 #include "base/json.h"
@@ -64,14 +63,14 @@ class Runner {
   }
 
  private:
-  /// Rows of similar length together: shorter ones are padded.
-  void run_batches(std::vector<Job*> jobs) {
-    std::stable_sort(jobs.begin(), jobs.end(),
-                     [](const Job* a, const Job* b) { return a->row.ids.size() < b->row.ids.size(); });
-    const auto size = static_cast<std::size_t>(config_.batch_size);
-    for (std::size_t begin = 0; begin < jobs.size(); begin += size)
-      run_batch({jobs.begin() + static_cast<std::ptrdiff_t>(begin),
-                 jobs.begin() + static_cast<std::ptrdiff_t>(std::min(jobs.size(), begin + size))});
+  void run_batches(const std::vector<Job*>& jobs) {
+    std::vector<std::size_t> lengths;
+    for (const Job* job : jobs) lengths.push_back(job->row.ids.size());
+    for (const auto& numbers : batches_by_length(lengths, static_cast<std::size_t>(config_.batch_size))) {
+      std::vector<Job*> batch;
+      for (const std::size_t number : numbers) batch.push_back(jobs[number]);
+      run_batch(batch);
+    }
   }
 
   void run_batch(const std::vector<Job*>& jobs) {
@@ -81,10 +80,7 @@ class Runner {
       rows.push_back(job->row);
       adapters.insert(adapters.end(), static_cast<std::size_t>(config_.beams), job->adapter);
     }
-    const bool same =
-        std::all_of(adapters.begin(), adapters.end(), [&](const auto& name) { return name == adapters[0]; });
-    same ? writer_.adapters().use(adapters[0]) : writer_.adapters().use_rows(adapters);
-    const auto feed = writer_.feed();
+    const auto feed = writer_.feed(adapters);
     if (config_.beams > 1)
       search_beams(*feed, rows, writer_.options(), {config_.beams, config_.length_penalty});
     else
@@ -95,10 +91,6 @@ class Runner {
   const GenerateConfig& config_;
   Writer& writer_;
 };
-
-std::string prompt_text(const Prompt& prompt) {
-  return prompt.messages.empty() ? prompt.text : prompt.messages.back().content;
-}
 
 std::string answers_jsonl(const std::vector<Job>& jobs, const std::vector<Prompt>& prompts,
                           const Writer& writer) {

@@ -4,8 +4,34 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <numeric>
 
 namespace lora {
+namespace {
+
+/// Takes rows that are done out of the batch.
+void keep_unfinished(RowFeed& feed, std::vector<GeneratedRow*>& running) {
+  std::vector<GeneratedRow*> left;
+  std::vector<std::int64_t> places;
+  for (std::size_t i = 0; i < running.size(); ++i) {
+    if (running[i]->finished) continue;
+    left.push_back(running[i]);
+    places.push_back(static_cast<std::int64_t>(i));
+  }
+  if (!left.empty() && left.size() < running.size()) feed.select(places);
+  running = std::move(left);
+}
+
+std::vector<TokenIds> take_unfed(const std::vector<GeneratedRow*>& rows) {
+  std::vector<TokenIds> added;
+  for (GeneratedRow* row : rows) {
+    added.emplace_back(row->ids.begin() + static_cast<std::ptrdiff_t>(row->fed), row->ids.end());
+    row->fed = row->ids.size();
+  }
+  return added;
+}
+
+}  // namespace
 
 std::int64_t GenerationOptions::room(const GeneratedRow& row) const {
   const std::int64_t left = max_new_tokens - static_cast<std::int64_t>(row.ids.size() - row.prompt);
@@ -16,18 +42,15 @@ std::int64_t GenerationOptions::room(const GeneratedRow& row) const {
 void generate_rows(RowFeed& feed, std::vector<GeneratedRow>& rows, const GenerationOptions& options,
                    const std::function<void(const GeneratedRow&)>& on_token) {
   const at::NoGradGuard no_grad;
-  std::vector<TokenIds> added;
+  std::vector<GeneratedRow*> running;
   for (GeneratedRow& row : rows) {
     row.finished = row.finished || options.room(row) <= 0;
-    added.emplace_back(row.ids.begin() + static_cast<std::ptrdiff_t>(row.fed), row.ids.end());
+    running.push_back(&row);
   }
-  while (!std::all_of(rows.begin(), rows.end(), [](const GeneratedRow& row) { return row.finished; })) {
-    const at::Tensor logits = feed.feed(added);
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].fed += added[i].size();
-    added.assign(rows.size(), {});
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      GeneratedRow& row = rows[i];
-      if (row.finished) continue;
+  for (keep_unfinished(feed, running); !running.empty(); keep_unfinished(feed, running)) {
+    const at::Tensor logits = feed.feed(take_unfed(running));
+    for (std::size_t i = 0; i < running.size(); ++i) {
+      GeneratedRow& row = *running[i];
       const at::Tensor scores = logits[static_cast<std::int64_t>(i)];
       penalise_repetition(scores, row.ids, options.sampling);
       const std::int32_t next =
@@ -35,11 +58,24 @@ void generate_rows(RowFeed& feed, std::vector<GeneratedRow>& rows, const Generat
       row.finished = options.stop.count(next) > 0;
       if (row.finished) continue;
       row.ids.push_back(next);
-      added[i] = {next};
       row.finished = options.room(row) <= 0 || (options.ends && options.ends(row.answer()));
       if (on_token) on_token(row);
     }
   }
+}
+
+std::vector<std::vector<std::size_t>> batches_by_length(const std::vector<std::size_t>& lengths,
+                                                        std::size_t size) {
+  std::vector<std::size_t> order(lengths.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return lengths[a] < lengths[b]; });
+  std::vector<std::vector<std::size_t>> batches;
+  for (const std::size_t row : order) {
+    if (batches.empty() || batches.back().size() == size) batches.emplace_back();
+    batches.back().push_back(row);
+  }
+  return batches;
 }
 
 }  // namespace lora

@@ -32,9 +32,13 @@ struct GenerationOptions {
   std::int64_t room(const GeneratedRow& row) const;
 };
 
-/// Continues all rows until each meets an end or a limit; finished rows stay in the batch, so that the model
-/// may tell rows apart. `on_token(row)` is called after each new token.
+/// Continues all rows until each meets an end or a limit. Rows that are done leave the batch: `feed`
+/// afterwards holds those that were done last. `on_token(row)` is called after each new token.
 void generate_rows(RowFeed& feed, std::vector<GeneratedRow>& rows, const GenerationOptions& options,
                    const std::function<void(const GeneratedRow&)>& on_token = {});
+
+/// Row numbers in batches of at most `size`, rows of similar length together: shorter ones are padded.
+std::vector<std::vector<std::size_t>> batches_by_length(const std::vector<std::size_t>& lengths,
+                                                        std::size_t size);
 
 }  // namespace lora

@@ -1,6 +1,7 @@
 #include "eval/prompts.h"
 
 #include "base/json.h"
+#include "data/row_source.h"
 #include "lora/base/error.h"
 #include "lora/base/files.h"
 #include "lora/base/text.h"
@@ -19,8 +20,18 @@ std::vector<ChatMessage> messages_of(const Json& json, const JsonOrigin& origin)
   return messages;
 }
 
-Prompt parse_prompt(const std::string& line, const JsonOrigin& origin) {
-  const Json json = parse_json(line, origin);
+/// The row with the standard fields that `fields` maps under their names.
+Json parse_row(std::string_view text, const std::map<std::string, std::string>& fields,
+               const JsonOrigin& origin) {
+  Json row = parse_json(text, origin);
+  if (!row.is_object()) return row;
+  for (const auto& [standard, theirs] : fields) {
+    if (row.contains(theirs)) row[standard] = row[theirs];
+  }
+  return row;
+}
+
+Prompt parse_prompt(const Json& json, const JsonOrigin& origin) {
   if (!json.is_object() || json.contains("prompt") == json.contains("messages")) {
     throw Error(origin.code,
                 cat(origin.place, ": a row is an object with either \"prompt\" or \"messages\""));
@@ -54,15 +65,7 @@ std::vector<Prompt> read_prompts(const GenerateConfig& config) {
   std::vector<Prompt> prompts;
   for (const std::string& text : config.prompts) prompts.push_back({text, {}, {}});
   if (!config.data.empty()) {
-    const std::string file = read_file(config.data);
-    std::int64_t number = 0;
-    for (const std::string& line : split(file, '\n')) {
-      ++number;
-      if (trim(line).empty()) continue;
-      prompts.push_back(parse_prompt(line, {cat(config.data, " line ", number), ExitCode::data}));
-    }
-    if (prompts.size() == config.prompts.size())
-      throw Error(ExitCode::data, cat(config.data, " holds no row"));
+    for (Prompt& prompt : read_prompt_rows(config.data)) prompts.push_back(std::move(prompt));
   }
   if (prompts.empty())
     throw Error(ExitCode::usage, "there is nothing to answer", "give --prompt TEXT or --data FILE");
@@ -72,6 +75,25 @@ std::vector<Prompt> read_prompts(const GenerateConfig& config) {
     }
   }
   return prompts;
+}
+
+std::vector<Prompt> read_prompt_rows(const std::string& path, const ReadOptions& options) {
+  std::vector<Prompt> prompts;
+  const MappedFile file(path);
+  RowSource source(file.bytes(), path);
+  while (options.limit == 0 || static_cast<std::int64_t>(prompts.size()) < options.limit) {
+    const auto row = source.next();
+    if (!row) break;
+    const JsonOrigin origin{cat(path, source.is_array() ? " element " : " line ", row->number),
+                            ExitCode::data};
+    prompts.push_back(parse_prompt(parse_row(row->text, options.fields, origin), origin));
+  }
+  if (prompts.empty()) throw Error(ExitCode::data, cat(path, " holds no row"));
+  return prompts;
+}
+
+std::string prompt_text(const Prompt& prompt) {
+  return prompt.messages.empty() ? prompt.text : prompt.messages.back().content;
 }
 
 TokenIds encode_prompt(const Prompt& prompt, const LoadedModel& model) {

@@ -22,6 +22,12 @@ struct Prompt {
 /// "references", "completion", or an assistant's message at the end, which is then to be written anew.
 std::vector<Prompt> read_prompts(const GenerateConfig& config);
 
+/// Those of a file, JSONL or a JSON array; errors as above. `options`: names of fields, and how many rows.
+std::vector<Prompt> read_prompt_rows(const std::string& path, const ReadOptions& options = {});
+
+/// What people are shown of it: the text, or the last message.
+std::string prompt_text(const Prompt& prompt);
+
 /// As a training sees the beginning of a row. usage error if messages meet a model without a chat template.
 TokenIds encode_prompt(const Prompt& prompt, const LoadedModel& model);
 

@@ -46,6 +46,7 @@ class CachedFeed : public RowFeed {
   }
 
   void select(const std::vector<std::int64_t>& rows) override {
+    if (!mask_.defined()) return;
     const at::Tensor chosen = at::tensor(rows, at::kLong);
     cache_.select(chosen.to(device_));
     mask_ = mask_.index_select(0, chosen);
@@ -90,6 +91,7 @@ class RecomputingFeed : public RowFeed {
   }
 
   void select(const std::vector<std::int64_t>& rows) override {
+    if (rows_.empty()) return;
     std::vector<TokenIds> chosen;
     for (const std::int64_t row : rows) chosen.push_back(rows_[static_cast<std::size_t>(row)]);
     rows_ = std::move(chosen);

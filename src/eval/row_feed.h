@@ -17,10 +17,11 @@ class RowFeed {
   virtual ~RowFeed() = default;
 
   /// Appends tokens to each row, the prompts first, and returns logits [rows, vocabulary], float32 on the
-  /// CPU, after them. A row that gets none keeps its place; its logits mean nothing.
+  /// CPU, after them.
   virtual at::Tensor feed(const std::vector<TokenIds>& added) = 0;
 
-  /// Row i becomes what row rows[i] is.
+  /// Row i becomes what row rows[i] is; rows that are not among them are gone. Before the first tokens all
+  /// rows are alike.
   virtual void select(const std::vector<std::int64_t>& rows) = 0;
 };
 

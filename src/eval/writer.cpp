@@ -19,6 +19,37 @@ LoadedModel load_language_model(const ModelConfig& config) {
               "lora-eval compare measures it");
 }
 
+/// Rows of different adapters.
+class RoutedFeed : public RowFeed {
+ public:
+  RoutedFeed(std::unique_ptr<RowFeed> feed, AdapterSet& set, std::vector<std::string> adapters)
+      : feed_(std::move(feed)), set_(set), adapters_(std::move(adapters)) {
+    route();
+  }
+
+  at::Tensor feed(const std::vector<TokenIds>& added) override { return feed_->feed(added); }
+
+  void select(const std::vector<std::int64_t>& rows) override {
+    feed_->select(rows);
+    std::vector<std::string> chosen;
+    for (const std::int64_t row : rows) chosen.push_back(adapters_[static_cast<std::size_t>(row)]);
+    if (chosen == adapters_) return;
+    adapters_ = std::move(chosen);
+    route();
+  }
+
+ private:
+  void route() {
+    const bool same = std::all_of(adapters_.begin(), adapters_.end(),
+                                  [&](const std::string& name) { return name == adapters_[0]; });
+    same ? set_.use(adapters_[0]) : set_.use_rows(adapters_);
+  }
+
+  std::unique_ptr<RowFeed> feed_;
+  AdapterSet& set_;
+  std::vector<std::string> adapters_;  ///< of each row
+};
+
 }  // namespace
 
 Writer::Writer(const ModelConfig& model, const std::vector<std::string>& adapters,
@@ -67,6 +98,10 @@ std::unique_ptr<RowFeed> Writer::feed() const {
   const at::Device device = model_.program.device();
   return cached_ ? cached_feed(*cached_, device, model_.pad_id())
                  : recomputing_feed(*whole_, device, model_.pad_id());
+}
+
+std::unique_ptr<RowFeed> Writer::feed(std::vector<std::string> adapters) {
+  return std::make_unique<RoutedFeed>(feed(), *adapters_, std::move(adapters));
 }
 
 std::string Writer::text(const TokenIds& answer) const {

@@ -24,8 +24,10 @@ class Writer {
   AdapterSet& adapters() { return *adapters_; }
   const GenerationOptions& options() const { return options_; }
 
-  /// For new rows. With a cache, if the file offers `decode`.
+  /// For new rows of the adapter in use. With a cache, if the file offers `decode`.
   std::unique_ptr<RowFeed> feed() const;
+  /// For new rows, each with its adapter; while it is in use the adapters serve no other.
+  std::unique_ptr<RowFeed> feed(std::vector<std::string> adapters);
 
   /// Text of an answer, up to what ends it.
   std::string text(const TokenIds& answer) const;

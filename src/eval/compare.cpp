@@ -7,12 +7,14 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <numeric>
 #include <optional>
 
 #include "base/report_text.h"
+#include "eval/answers.h"
 #include "eval/comparison.h"
 #include "eval/device_batch.h"
-#include "eval/generation.h"
+#include "eval/labelled_bytes.h"
 #include "eval/latency_shapes.h"
 #include "eval/loaded_model.h"
 #include "eval/loss_curve.h"
@@ -31,7 +33,6 @@ namespace {
 /// Rows of the timed batch: enough for matrix products, few enough for any machine.
 constexpr std::size_t kLatencyRows = 8;
 
-constexpr std::int64_t kAnswerTokens = 64;
 constexpr std::size_t kNamedLines = 10;
 constexpr std::int64_t kGeneralWindow = 256;  ///< tokens of general text that count as a row
 
@@ -40,28 +41,14 @@ struct Bench {
   const CompareConfig& config;
   const LoadedModel& base;
   Evaluation evaluation;
+  std::vector<std::int64_t> bytes;  ///< of each row's labelled text; empty: not counted
   Batch timed;
   std::optional<Evaluation> general;
-  std::vector<ModelInputs> shapes;
-  std::vector<TokenIds> prompts;
+  std::vector<BatchShape> shapes, decode_shapes;
+  Answers answers;
 
   at::Device device() const { return base.program.device(); }
 };
-
-/// The likeliest answers to the prompts.
-std::vector<std::string> answers_of(const Executable& executable, const Bench& bench) {
-  std::vector<std::string> texts;
-  GenerationOptions options;
-  options.max_new_tokens = kAnswerTokens;
-  options.context_length = bench.base.program.info().context_length;
-  options.stop = bench.base.end_ids();
-  for (const TokenIds& ids : bench.prompts) {
-    std::vector<GeneratedRow> rows{{ids, ids.size()}};
-    generate_rows(*recomputing_feed(executable, bench.device(), bench.base.pad_id()), rows, options);
-    texts.push_back(bench.base.tokenizer->decode(rows[0].answer()));
-  }
-  return texts;
-}
 
 /// Figures of such a model would be NaN, and comparisons with them meaningless.
 void refuse_non_finite(const std::string& name, const std::string& data, const Quality& quality) {
@@ -89,8 +76,9 @@ VariantResult measure(const Variant& variant, const Bench& bench) {
     result.quality = bench.evaluation.run(executable, bench.device());
     refuse_non_finite(result.name, bench.config.data.path, result.quality);
     if (bench.general) result.general_quality = bench.general->run(executable, bench.device());
-    result.answers = answers_of(executable, bench);
   });
+  set_bytes(result.quality, bench.bytes);
+  result.answers = bench.answers.by(variant);
   return result;
 }
 
@@ -109,6 +97,25 @@ std::vector<Latency> latencies_of(const Timed& group, const ModelInputs& inputs,
   return interleaved_latencies(calls, bench.config.latency_repeats, monotonic_seconds);
 }
 
+/// Time to the first token and per further one, of the variants with a cache.
+void time_decoding(const Timed& group, const Bench& bench) {
+  Timed cached;
+  for (const auto& each : group) {
+    if (each.first->has_cache()) cached.push_back(each);
+  }
+  std::vector<WithFeed> models;
+  for (const auto& each : cached) {
+    models.emplace_back([variant = each.first, &bench](const std::function<void(RowFeed&)>& work) {
+      variant->write(bench.base.pad_id(), work);
+    });
+  }
+  for (const BatchShape& shape : bench.decode_shapes) {
+    const auto each =
+        decode_latencies(models, rows_of_shape(shape, bench.base), bench.config.latency_repeats);
+    for (std::size_t i = 0; i < each.size(); ++i) cached[i].second->decode_latencies.push_back(each[i]);
+  }
+}
+
 void time_together(const Timed& group, const Bench& bench) {
   if (bench.config.latency_repeats == 0) return;
   const at::NoGradGuard no_grad;
@@ -118,10 +125,11 @@ void time_together(const Timed& group, const Bench& bench) {
     group[i].second->interleaved = group.size() > 1;
   }
   if (group.size() == 1) return;  // ratios to the others would mean little
-  for (const ModelInputs& inputs : bench.shapes) {
-    const auto each = latencies_of(group, inputs, bench);
+  for (const BatchShape& shape : bench.shapes) {
+    const auto each = latencies_of(group, inputs_of_shape(shape, bench.base), bench);
     for (std::size_t i = 0; i < group.size(); ++i) group[i].second->latencies.push_back(each[i]);
   }
+  time_decoding(group, bench);
 }
 
 /// True if a model file may stay in memory: room for another of its size with its activations.
@@ -172,19 +180,41 @@ Batch timed_batch(const EncodedSet& set, const LoadedModel& base) {
   return to_device(make_batch(rows, base.pad_id(), classification), base.program.device());
 }
 
-/// The first prompts of the data, what is expected, and the tokens to answer.
-void choose_examples(const DataSet& data, Comparison& comparison, Bench& bench,
-                     const EncodeOptions& options) {
-  if (comparison.classification || bench.config.report.empty()) return;
-  EncodeOptions open = options;
-  open.append_eos = false;
+/// Prompts with completions of the data, for the report.
+std::vector<Prompt> example_prompts(const DataSet& data, std::int64_t most) {
+  std::vector<Prompt> prompts;
   for (const Example& example : data.examples) {
-    const auto* row = std::get_if<PromptCompletion>(&example.content);
-    if (!row || static_cast<std::int64_t>(bench.prompts.size()) == bench.config.examples) continue;
-    bench.prompts.push_back(encode_prompt_completion({row->prompt, ""}, *bench.base.tokenizer, open).ids);
-    comparison.prompts.push_back(row->prompt);
-    comparison.expected.emplace_back(trim(row->completion));
+    if (static_cast<std::int64_t>(prompts.size()) == most) break;
+    if (const auto* row = std::get_if<PromptCompletion>(&example.content))
+      prompts.push_back({row->prompt, {}, {}, {std::string(trim(row->completion))}});
   }
+  return prompts;
+}
+
+/// The first rows for --metrics. data error for one without references.
+std::vector<Prompt> scored_prompts(const CompareConfig& config) {
+  ReadOptions options = read_options(config.data);
+  const std::int64_t most = config.generate_rows;
+  if (most > 0) options.limit = options.limit > 0 ? std::min(options.limit, most) : most;
+  std::vector<Prompt> prompts = read_prompt_rows(config.data.path, options);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    if (prompts[i].references.empty())
+      throw Error(
+          ExitCode::data,
+          cat(config.data.path, " row ", i + 1, ": --metrics has nothing to compare its answer with"),
+          "give each row \"completion\", \"references\": [\"...\"] or an assistant's message at the end");
+  }
+  return prompts;
+}
+
+std::vector<Prompt> prompts_to_answer(const CompareConfig& config, const DataSet& data, Task task) {
+  if (task != Task::language_model) {
+    if (config.metrics.empty()) return {};
+    throw Error(ExitCode::usage,
+                "--metrics measures texts, and the model is a classifier, which writes none");
+  }
+  if (!config.metrics.empty()) return scored_prompts(config);
+  return config.report.empty() ? std::vector<Prompt>() : example_prompts(data, config.examples);
 }
 
 /// Intervals and significance of what was measured.
@@ -202,6 +232,21 @@ void compare_figures(Comparison& comparison, const CompareConfig& config,
     result.general = measures_of(*result.general_quality, is_baseline ? nullptr : &*baseline->general_quality,
                                  {}, samples)[0];
   }
+}
+
+/// What was asked of the texts that the variants wrote.
+void compare_texts(Comparison& comparison, const CompareConfig& config,
+                   const std::vector<const TextMetric*>& metrics, const Answers& answers) {
+  if (metrics.empty()) return;
+  std::vector<std::string> names;
+  std::vector<std::vector<ScoredText>> texts;
+  std::size_t baseline = 0;
+  for (const VariantResult& result : comparison.variants) {
+    if (result.name == comparison.baseline) baseline = names.size();
+    names.push_back(result.name);
+    texts.push_back(answers.beside_references(result.answers));
+  }
+  comparison.texts = score_texts(metrics, names, texts, baseline, static_cast<int>(config.samples));
 }
 
 /// Rows, or a .txt file as one text.
@@ -240,6 +285,7 @@ int compare(const CompareConfig& config) {
   const std::vector<VariantSpec> specs = parse_variants(config.variant);
   Comparison comparison;
   comparison.baseline = baseline_of(config, specs);
+  const auto metrics = find_text_metrics(config.metrics);
   const int threads = use_threads(config.model.threads);
   const DataSet data = read_data(config.data.path, read_options(config.data));
   std::optional<DataSet> general;
@@ -250,13 +296,16 @@ int compare(const CompareConfig& config) {
   const EncodedSet rows = encode(data, *base.tokenizer, options, threads);
   log_info("eval", config.data.path, ": ", rows.report.summary());
   const Task task = base.program.info().task;
+  const bool counts_bytes = task == Task::language_model && !base.tokenizer_hash.empty();
   Bench bench{config,
               base,
               {rows.rows, task, base.pad_id(), config.batch_tokens},
+              counts_bytes ? labelled_bytes(rows.rows, *base.tokenizer) : std::vector<std::int64_t>(),
               timed_batch(rows, base),
               {},
-              inputs_of_shapes(config.latency_shapes, base),
-              {}};
+              parse_shapes("--latency-shapes", config.latency_shapes, base),
+              parse_shapes("--decode-shapes", config.decode_shapes, base, kFurtherTokens),
+              {prompts_to_answer(config, data, task), config.max_new_tokens, base}};
   std::vector<std::string> words;
   if (task == Task::language_model) words = find_label_words(data, config.label_words);
   if (!words.empty()) bench.evaluation.add_label_words(data, words, *base.tokenizer, options);
@@ -284,11 +333,18 @@ int compare(const CompareConfig& config) {
   comparison.label_words = words;
   comparison.latency_rows = bench.timed.rows;
   comparison.latency_tokens = bench.timed.time;
-  for (const ModelInputs& inputs : bench.shapes)
-    comparison.latency_shapes.push_back(cat(inputs.input_ids.size(0), " x ", inputs.input_ids.size(1)));
-  choose_examples(data, comparison, bench, options);
+  for (const BatchShape& shape : bench.shapes) comparison.latency_shapes.push_back(shape.text());
+  for (const BatchShape& shape : bench.decode_shapes) comparison.decode_shapes.push_back(shape.text());
+  comparison.labelled_bytes = std::accumulate(bench.bytes.begin(), bench.bytes.end(), std::int64_t{0});
+  comparison.max_new_tokens = config.max_new_tokens;
+  for (const Prompt& prompt : bench.answers.prompts()) {
+    comparison.prompts.push_back(prompt_text(prompt));
+    comparison.expected.push_back(prompt.references.empty() ? "" : prompt.references.front());
+  }
+  comparison.examples = std::min(comparison.prompts.size(), static_cast<std::size_t>(config.examples));
   comparison.variants = measure_all(specs, base, bench);
   compare_figures(comparison, config, comparison.classification ? base.program.info().labels : words);
+  compare_texts(comparison, config, metrics, bench.answers);
   print(comparison, config);
   return 0;
 }

@@ -34,13 +34,16 @@ std::vector<std::string> cells(const VariantResult& result, const Comparison& co
           result.latency ? fixed(result.latency->median_ms, 1) + (result.interleaved ? "" : "*") : kUnknown};
 }
 
+Json times_json(const Latency& latency) {
+  return {{"median_ms", latency.median_ms}, {"least_ms", latency.least_ms}, {"most_ms", latency.most_ms}};
+}
+
 Json latency_json(const VariantResult& result) {
   if (!result.latency) return nullptr;
-  return {{"median_ms", result.latency->median_ms},
-          {"least_ms", result.latency->least_ms},
-          {"most_ms", result.latency->most_ms},
-          {"repeats", result.latency->repeats},
-          {"interleaved", result.interleaved}};
+  Json json = times_json(*result.latency);
+  json["repeats"] = result.latency->repeats;
+  json["interleaved"] = result.interleaved;
+  return json;
 }
 
 template <class Value>
@@ -76,13 +79,28 @@ Json measures_json(const VariantResult& result) {
 Json latencies_json(const VariantResult& result, const Comparison& comparison) {
   Json json = Json::object();
   for (std::size_t i = 0; i < result.latencies.size(); ++i)
-    json[comparison.latency_shapes[i]] = {{"median_ms", result.latencies[i].median_ms},
-                                          {"least_ms", result.latencies[i].least_ms},
-                                          {"most_ms", result.latencies[i].most_ms}};
+    json[comparison.latency_shapes[i]] = times_json(result.latencies[i]);
   return json;
 }
 
-Json variant_json(const VariantResult& result, const Comparison& comparison) {
+Json decode_latencies_json(const VariantResult& result, const Comparison& comparison) {
+  Json json = Json::object();
+  for (std::size_t i = 0; i < result.decode_latencies.size(); ++i)
+    json[comparison.decode_shapes[i]] = {
+        {"first_token", times_json(result.decode_latencies[i].first_token)},
+        {"further_token", times_json(result.decode_latencies[i].further_token)}};
+  return json;
+}
+
+Json texts_json(const Comparison& comparison) {
+  if (!comparison.texts) return nullptr;
+  return {{"rows", comparison.texts->texts},
+          {"max_new_tokens", comparison.max_new_tokens},
+          {"definitions", comparison.texts->definitions()}};
+}
+
+Json variant_json(std::size_t number, const Comparison& comparison) {
+  const VariantResult& result = comparison.variants[number];
   const bool counted = result.trainable_parameters && comparison.total_parameters > 0;
   return {{"name", result.name},
           {"kind", result.kind},
@@ -98,7 +116,25 @@ Json variant_json(const VariantResult& result, const Comparison& comparison) {
           {"measures", measures_json(result)},
           {"general_loss", result.general ? estimate_json(*result.general) : Json()},
           {"latencies", latencies_json(result, comparison)},
+          {"decode_latencies", decode_latencies_json(result, comparison)},
+          {"text_scores", comparison.texts ? comparison.texts->json(number) : Json()},
           {"answers", result.answers}};
+}
+
+/// Perplexity by token and by byte; empty if bytes were not counted.
+std::string byte_table(const Comparison& comparison) {
+  if (comparison.labelled_bytes == 0) return "";
+  TextTable table({"variant", "perplexity per token", "perplexity per byte", "bits per byte"});
+  for (const VariantResult& result : comparison.variants) {
+    std::vector<std::string> row{result.name};
+    for (const Measure& measure : result.measures) {
+      if (measure.name == "perplexity_per_token" || measure.name == "perplexity_per_byte" ||
+          measure.name == "bits_per_byte")
+        row.push_back(fixed(measure.value, measure.digits()));
+    }
+    table.add(row);
+  }
+  return cat("\n", table.str(), "\nover ", comparison.labelled_bytes, " bytes of labelled text\n");
 }
 
 /// Loss and accuracy with their intervals, which fit a terminal; empty if there are none.
@@ -125,6 +161,45 @@ std::string interval_table(const Comparison& comparison) {
              comparison.baseline, ", paired randomisation; more figures by --report and --json\n");
 }
 
+std::string text_table(const Comparison& comparison) {
+  if (!comparison.texts) return "";
+  std::string out = cat("\n", comparison.texts->table(), "\nlikeliest answers to ", comparison.texts->texts,
+                        " prompts, at most ", comparison.max_new_tokens, " tokens");
+  if (comparison.texts->values[0][0].interval)
+    out += cat("; 95 % bootstrap intervals over rows; p: difference from ", comparison.baseline);
+  return out + "\n";
+}
+
+/// Milliseconds, and their ratio to another's.
+std::string time_cell(const Latency& latency, const Latency& other) {
+  return cat(fixed(latency.median_ms, 1), " (", fixed(latency.median_ms / other.median_ms, 2), ")");
+}
+
+/// Milliseconds of writing with a cache; empty if nothing was timed or no variant has one.
+std::string decode_table(const Comparison& comparison) {
+  std::vector<const VariantResult*> timed;
+  for (const VariantResult& result : comparison.variants) {
+    if (!result.decode_latencies.empty()) timed.push_back(&result);
+  }
+  if (timed.empty()) return "";
+  std::vector<std::string> header{"with the cache, ms"};
+  for (const std::string& shape : comparison.decode_shapes) {
+    header.push_back(shape + ": first token");
+    header.emplace_back("further token");
+  }
+  TextTable table(header);
+  const auto& first = timed[0]->decode_latencies;
+  for (const VariantResult* result : timed) {
+    std::vector<std::string> row{result->name};
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      row.push_back(time_cell(result->decode_latencies[i].first_token, first[i].first_token));
+      row.push_back(time_cell(result->decode_latencies[i].further_token, first[i].further_token));
+    }
+    table.add(row);
+  }
+  return cat("\n", table.str(), "\nrows x tokens of prompts; medians, variants in turn\n");
+}
+
 /// Milliseconds, and their ratio to the first variant's; empty if nothing was timed.
 std::string latency_table(const Comparison& comparison) {
   const auto& first = comparison.variants[0].latencies;
@@ -135,9 +210,7 @@ std::string latency_table(const Comparison& comparison) {
   for (const VariantResult& result : comparison.variants) {
     if (result.latencies.empty()) continue;
     std::vector<std::string> row{result.name};
-    for (std::size_t i = 0; i < first.size(); ++i)
-      row.push_back(cat(fixed(result.latencies[i].median_ms, 1), " (",
-                        fixed(result.latencies[i].median_ms / first[i].median_ms, 2), ")"));
+    for (std::size_t i = 0; i < first.size(); ++i) row.push_back(time_cell(result.latencies[i], first[i]));
     table.add(row);
   }
   return cat("\n", table.str(), "\nmedians, variants in turn; in brackets the ratio to the first\n");
@@ -166,14 +239,15 @@ std::string comparison_table(const Comparison& comparison) {
                 " tokens, variants in turn",
                 alone ? " (* timed alone: does not fit in memory beside the others)" : "", "\n");
   }
-  return text + interval_table(comparison) + latency_table(comparison) + "\n" +
+  return text + byte_table(comparison) + interval_table(comparison) + text_table(comparison) +
+         latency_table(comparison) + decode_table(comparison) + "\n" +
          cat(comparison.cpu, ", ", comparison.threads, " threads, LibTorch ", comparison.torch_version, "\n");
 }
 
 Json comparison_json(const Comparison& comparison) {
   Json variants = Json::array();
-  for (const VariantResult& result : comparison.variants)
-    variants.push_back(variant_json(result, comparison));
+  for (std::size_t i = 0; i < comparison.variants.size(); ++i)
+    variants.push_back(variant_json(i, comparison));
   return {{"model", comparison.model_path},
           {"total_parameters", comparison.total_parameters},
           {"data",
@@ -181,12 +255,14 @@ Json comparison_json(const Comparison& comparison) {
             {"sha256", comparison.data_sha256},
             {"rows", comparison.rows},
             {"tokens", comparison.tokens},
-            {"labelled", comparison.labelled}}},
+            {"labelled", comparison.labelled},
+            {"labelled_bytes", comparison.labelled_bytes}}},
           {"label_words", comparison.label_words},
           {"baseline", comparison.baseline},
           {"general", comparison.general_path.empty() ? Json() : Json(comparison.general_path)},
           {"prompts", comparison.prompts},
           {"expected", comparison.expected},
+          {"texts", texts_json(comparison)},
           {"latency_batch", {{"rows", comparison.latency_rows}, {"tokens", comparison.latency_tokens}}},
           {"cpu", comparison.cpu},
           {"threads", comparison.threads},

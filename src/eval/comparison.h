@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "base/json.h"
+#include "eval/decode_latency.h"
 #include "eval/latency.h"
 #include "eval/quality_measures.h"
+#include "eval/text_scores.h"
 #include "lora/checkpoint/run_folder.h"
 #include "lora/eval/evaluate.h"
 
@@ -26,6 +28,7 @@ struct VariantResult {
   std::vector<Measure> measures;   ///< of `quality`
   std::optional<Measure> general;  ///< loss on the general text
   std::vector<Latency> latencies;  ///< of latency_shapes; empty if it was timed alone
+  std::vector<DecodeLatency> decode_latencies;        ///< of decode_shapes; empty also if it has no cache
   std::vector<std::pair<double, double>> loss_curve;  ///< of its training: tokens, loss
   std::vector<std::string> answers;                   ///< to `prompts`
 };
@@ -37,12 +40,17 @@ struct Comparison {
   bool classification = false;  ///< losses are per row, not per token
   std::int64_t total_parameters = 0;
   std::int64_t rows = 0, tokens = 0, labelled = 0;
+  std::int64_t labelled_bytes = 0;  ///< of the labelled text; 0: not counted
   std::vector<std::string> label_words;
   std::int64_t latency_rows = 0, latency_tokens = 0;  ///< shape of the timed batch
   std::string baseline;                               ///< name of the variant that others are compared with
   std::string general_path;                           ///< empty: none
   std::vector<std::string> latency_shapes;            ///< "1 x 128"
+  std::vector<std::string> decode_shapes;
   std::vector<std::string> prompts, expected;
+  std::size_t examples = 0;         ///< of them that people are shown
+  std::optional<TextScores> texts;  ///< of all answers, the variants in their order
+  std::int64_t max_new_tokens = 0;
   std::vector<VariantResult> variants;
 };
 

@@ -18,17 +18,34 @@ Latency summary(std::vector<double> seconds) {
 
 std::vector<Latency> interleaved_latencies(const std::vector<std::function<void()>>& calls,
                                            std::int64_t repeats, const std::function<double()>& clock) {
-  for (const auto& call : calls) call();
-  std::vector<std::vector<double>> seconds(calls.size());
-  for (std::int64_t repeat = 0; repeat < repeats; ++repeat) {
-    for (std::size_t i = 0; i < calls.size(); ++i) {
+  std::vector<std::function<std::vector<double>()>> timed;
+  for (const auto& call : calls) {
+    timed.emplace_back([&call, &clock] {
       const double start = clock();
-      calls[i]();
-      seconds[i].push_back(clock() - start);
-    }
+      call();
+      return std::vector<double>{clock() - start};
+    });
   }
   std::vector<Latency> latencies;
-  for (auto& one : seconds) latencies.push_back(summary(std::move(one)));
+  for (const auto& parts : interleaved_parts(timed, repeats)) latencies.push_back(parts[0]);
+  return latencies;
+}
+
+std::vector<std::vector<Latency>> interleaved_parts(
+    const std::vector<std::function<std::vector<double>()>>& calls, std::int64_t repeats) {
+  std::vector<std::vector<std::vector<double>>> seconds;  ///< [call][part][repeat]
+  for (const auto& call : calls) seconds.emplace_back(call().size());
+  for (std::int64_t repeat = 0; repeat < repeats; ++repeat) {
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      const std::vector<double> parts = calls[i]();
+      for (std::size_t part = 0; part < parts.size(); ++part) seconds[i][part].push_back(parts[part]);
+    }
+  }
+  std::vector<std::vector<Latency>> latencies;
+  for (const auto& parts : seconds) {
+    latencies.emplace_back();
+    for (const auto& one : parts) latencies.back().push_back(summary(one));
+  }
   return latencies;
 }
 

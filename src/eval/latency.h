@@ -17,4 +17,8 @@ struct Latency {
 std::vector<Latency> interleaved_latencies(const std::vector<std::function<void()>>& calls,
                                            std::int64_t repeats, const std::function<double()>& clock);
 
+/// The same for calls that time their parts themselves and return the seconds of each: [call][part].
+std::vector<std::vector<Latency>> interleaved_parts(
+    const std::vector<std::function<std::vector<double>()>>& calls, std::int64_t repeats);
+
 }  // namespace lora

@@ -18,28 +18,47 @@ bool parse_whole(const std::string& text, std::int64_t& number) {
 
 }  // namespace
 
-std::vector<ModelInputs> inputs_of_shapes(const std::vector<std::string>& entries, const LoadedModel& model) {
-  std::vector<ModelInputs> shapes;
-  const ModelInfo& info = model.program.info();
+std::string BatchShape::text() const { return cat(rows, " x ", tokens); }
+
+std::vector<BatchShape> parse_shapes(const std::string& option, const std::vector<std::string>& entries,
+                                     const LoadedModel& model, std::int64_t further) {
+  std::vector<BatchShape> shapes;
+  const std::int64_t context = model.program.info().context_length;
   for (const std::string& entry : entries) {
     const std::vector<std::string> parts = split(entry, 'x');
-    std::int64_t rows = 0, time = 0;
-    const bool fits = parts.size() == 2 && parse_whole(parts[0], rows) && parse_whole(parts[1], time) &&
-                      rows > 0 && time > 0 && (info.context_length == 0 || time <= info.context_length);
+    BatchShape shape;
+    const bool fits = parts.size() == 2 && parse_whole(parts[0], shape.rows) &&
+                      parse_whole(parts[1], shape.tokens) && shape.rows > 0 && shape.tokens > 0 &&
+                      (context == 0 || shape.tokens + further <= context);
     if (!fits) {
-      throw Error(
-          ExitCode::usage,
-          cat("--latency-shapes: \"", printable(entry), "\" is no shape that fits the model"),
-          cat("give ROWSxTOKENS, for example 1x128",
-              info.context_length > 0 ? cat("; the context has ", info.context_length, " tokens") : ""));
+      throw Error(ExitCode::usage,
+                  cat(option, ": \"", printable(entry), "\" is no shape that fits the model"),
+                  cat("give ROWSxTOKENS, for example 1x128",
+                      context > 0 ? cat("; the context has ", context, " tokens") : "",
+                      further > 0 ? cat(", ", further, " more are written") : ""));
     }
-    const auto options = at::dtype(at::kLong).device(model.program.device());
-    const at::Tensor ids = at::arange(1, rows * time + 1, options)
-                               .remainder(std::max<std::int64_t>(info.vocab_size, 2))
-                               .reshape({rows, time});
-    shapes.push_back({ids, at::ones_like(ids), {}});
+    shapes.push_back(shape);
   }
   return shapes;
+}
+
+std::vector<TokenIds> rows_of_shape(const BatchShape& shape, const LoadedModel& model) {
+  const auto vocabulary = std::max<std::int64_t>(model.program.info().vocab_size, 2);
+  std::vector<TokenIds> rows(static_cast<std::size_t>(shape.rows));
+  std::int64_t next = 0;
+  for (TokenIds& row : rows) {
+    for (std::int64_t t = 0; t < shape.tokens; ++t)
+      row.push_back(static_cast<std::int32_t>(++next % vocabulary));
+  }
+  return rows;
+}
+
+ModelInputs inputs_of_shape(const BatchShape& shape, const LoadedModel& model) {
+  std::vector<std::int64_t> flat;
+  for (const TokenIds& row : rows_of_shape(shape, model)) flat.insert(flat.end(), row.begin(), row.end());
+  const at::Tensor ids =
+      at::tensor(flat, at::kLong).reshape({shape.rows, shape.tokens}).to(model.program.device());
+  return {ids, at::ones_like(ids), {}};
 }
 
 }  // namespace lora

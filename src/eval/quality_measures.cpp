@@ -1,6 +1,8 @@
 #include "eval/quality_measures.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 
 #include "eval/metrics/label_metrics.h"
 #include "lora/base/text.h"
@@ -16,11 +18,19 @@ struct Definition {
 };
 
 double ratio(const Statistics& sum) { return sum[1] > 0 ? sum[0] / sum[1] : 0; }
+double exp_ratio(const Statistics& sum) { return std::exp(ratio(sum)); }
+double ratio_in_bits(const Statistics& sum) { return ratio(sum) / std::numbers::ln2; }
+
+Statistics loss_and_tokens(const RowOutcome& row) { return {row.loss, static_cast<double>(row.labelled)}; }
+Statistics loss_and_bytes(const RowOutcome& row) { return {row.loss, static_cast<double>(row.bytes)}; }
 
 std::vector<Definition> definitions(const Quality& quality, std::size_t classes) {
-  std::vector<Definition> all{
-      {"loss", [](const RowOutcome& row) { return Statistics{row.loss, static_cast<double>(row.labelled)}; },
-       ratio}};
+  std::vector<Definition> all{{"loss", loss_and_tokens, ratio}};
+  if (quality.bytes > 0) {
+    all.push_back({"perplexity_per_token", loss_and_tokens, exp_ratio});
+    all.push_back({"perplexity_per_byte", loss_and_bytes, exp_ratio});
+    all.push_back({"bits_per_byte", loss_and_bytes, ratio_in_bits});
+  }
   const bool asked = std::all_of(quality.outcomes.begin(), quality.outcomes.end(),
                                  [](const RowOutcome& row) { return row.predicted >= 0; });
   if (!asked) return all;

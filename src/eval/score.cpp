@@ -2,64 +2,40 @@
 
 #include <iostream>
 
-#include "base/json.h"
 #include "base/text_table.h"
-#include "eval/metrics/estimate.h"
 #include "eval/predictions.h"
-#include "lora/base/error.h"
+#include "eval/text_scores.h"
 #include "lora/base/text.h"
 #include "lora/config/check.h"
 
 namespace lora {
 namespace {
 
-using Table = std::vector<std::vector<Estimate>>;  ///< [system][metric]
-
-std::vector<Estimate> scores_of(const TextMetric& metric, const std::vector<Predictions>& systems,
-                                int samples) {
-  const auto value = [&](const Statistics& sum) { return metric.value(sum); };
-  std::vector<Estimate> scores;
-  const auto first = metric.statistics(systems.front().texts);
+TextScores scores_of(const std::vector<const TextMetric*>& metrics, const std::vector<Predictions>& systems,
+                     std::int64_t samples) {
+  std::vector<std::string> names;
+  std::vector<std::vector<ScoredText>> texts;
   for (const Predictions& system : systems) {
-    const bool is_first = &system == &systems.front();
-    scores.push_back(is_first ? estimate(first, nullptr, value, samples)
-                              : estimate(metric.statistics(system.texts), &first, value, samples));
+    names.push_back(system.name);
+    texts.push_back(system.texts);
   }
-  return scores;
+  return score_texts(metrics, names, texts, 0, static_cast<int>(samples));
 }
 
-int digits_of(const TextMetric& metric) { return metric.scale() == 1 ? 4 : 2; }
-
-std::string score_table(const std::vector<const TextMetric*>& metrics,
-                        const std::vector<Predictions>& systems, const Table& table, std::int64_t samples) {
-  std::vector<std::string> header{"metric"};
-  for (const Predictions& system : systems) header.push_back(printable(system.name));
-  TextTable rows(header);
-  for (std::size_t m = 0; m < metrics.size(); ++m) {
-    std::vector<std::string> row{metrics[m]->name()};
-    for (std::size_t s = 0; s < systems.size(); ++s)
-      row.push_back(estimate_text(table[s][m], digits_of(*metrics[m])));
-    rows.add(row);
-  }
-  std::string out = rows.str() + cat("\n", systems.front().texts.size(), " texts");
+std::string score_table(const TextScores& scores, std::int64_t samples) {
+  std::string out = scores.table() + cat("\n", scores.texts, " texts");
   if (samples > 0) {
     out += cat("; 95 % intervals by ", samples, " bootstrap samples");
-    if (systems.size() > 1) out += "; p: difference from the first, paired randomisation";
+    if (scores.names.size() > 1) out += "; p: difference from the first, paired randomisation";
   }
   return out + "\n";
 }
 
-Json score_json(const std::vector<const TextMetric*>& metrics, const std::vector<Predictions>& systems,
-                const Table& table) {
+Json score_json(const TextScores& scores) {
   Json all = Json::array();
-  for (std::size_t s = 0; s < systems.size(); ++s) {
-    Json scores;
-    for (std::size_t m = 0; m < metrics.size(); ++m) scores[metrics[m]->name()] = estimate_json(table[s][m]);
-    all.push_back({{"name", systems[s].name}, {"texts", systems[s].texts.size()}, {"scores", scores}});
-  }
-  Json definitions;
-  for (const TextMetric* metric : metrics) definitions[metric->name()] = metric->definition();
-  return {{"systems", all}, {"definitions", definitions}};
+  for (std::size_t s = 0; s < scores.names.size(); ++s)
+    all.push_back({{"name", scores.names[s]}, {"texts", scores.texts}, {"scores", scores.json(s)}});
+  return {{"systems", all}, {"definitions", scores.definitions()}};
 }
 
 void list_metrics() {
@@ -79,16 +55,9 @@ int score(const ScoreConfig& config) {
     list_metrics();
     return 0;
   }
-  std::vector<const TextMetric*> metrics;
-  for (const std::string& name : config.metrics) metrics.push_back(&find_text_metric(name));
-  const std::vector<Predictions> systems = read_predictions(config.predictions);
-  Table table(systems.size());
-  for (const TextMetric* metric : metrics) {
-    const auto scores = scores_of(*metric, systems, static_cast<int>(config.samples));
-    for (std::size_t s = 0; s < systems.size(); ++s) table[s].push_back(scores[s]);
-  }
-  std::cout << (config.json ? score_json(metrics, systems, table).dump(2) + "\n"
-                            : score_table(metrics, systems, table, config.samples))
+  const auto metrics = find_text_metrics(config.metrics);
+  const TextScores scores = scores_of(metrics, read_predictions(config.predictions), config.samples);
+  std::cout << (config.json ? score_json(scores).dump(2) + "\n" : score_table(scores, config.samples))
             << std::flush;
   return 0;
 }

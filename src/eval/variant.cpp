@@ -57,6 +57,11 @@ void Variant::use_model(const std::filesystem::path& file, const LoadedModel& ba
   file_bytes_ = std::filesystem::file_size(file);
 }
 
+const std::optional<CachedExecutable>& Variant::cached() const {
+  if (!cached_) cached_.emplace(program_->cached_executable(make_hooks(*adapter_, kTraining)));
+  return *cached_;
+}
+
 std::optional<std::int64_t> Variant::trainable_parameters() const {
   if (training_) return training_->trainable_parameters;
   if (spec_.kind == VariantSpec::Kind::model) return std::nullopt;

@@ -1,5 +1,6 @@
 """lora-eval compare: intervals, significance, general text, shapes, and the report page."""
 import json
+import math
 from html.parser import HTMLParser
 
 import pytest
@@ -98,3 +99,107 @@ def test_mistakes(refuses, fixtures, tmp_path):
     empty.write_text("")
     refuses(3, ["empty.jsonl"], *options[:4], "--data", empty, "--variant", "base")
     refuses(6, ["none.txt"], *options, "--general", tmp_path / "none.txt")
+
+
+def jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def report_of(run, folder, model, data, *options):
+    file = folder / "out.json"
+    run("lora-eval", "compare", "--model", model, "--data", data, "--variant", "base", "--samples", 0, "--latency-repeats", 0,
+        "--json", file, *options)
+    return json.loads(file.read_text())
+
+
+def test_perplexity_by_byte_is_that_of_the_completions_bytes(compared):
+    report, html, table = compared
+    labelled, size = report["data"]["labelled"], report["data"]["labelled_bytes"]
+    for variant in report["variants"]:
+        nats = variant["loss"] * labelled
+        assert variant["measures"]["perplexity_per_byte"]["value"] == pytest.approx(math.exp(nats / size), rel=1e-12)
+        assert variant["measures"]["bits_per_byte"]["value"] == pytest.approx(nats / size / math.log(2), rel=1e-12)
+        assert variant["measures"]["perplexity_per_token"]["value"] == pytest.approx(variant["perplexity"], rel=1e-12)
+        assert variant["measures"]["bits_per_byte"]["interval"][0] < variant["measures"]["bits_per_byte"]["value"]
+    assert "perplexity per byte" in table and "perplexity_per_byte" in html
+
+
+@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gpt2"])
+def test_bytes_are_those_of_the_labelled_text(run, fixtures, tmp_path, model):
+    rows = [json.loads(line) for line in (fixtures / "train.jsonl").read_text().splitlines()][:20]
+    rows[3]["completion"] = " déjà vu — 日本語 🙂"
+    file = fixtures / f"{model}.pt"
+    completions = report_of(run, tmp_path, file, jsonl(tmp_path / "rows.jsonl", rows))
+    assert completions["data"]["labelled_bytes"] == sum(len(row["completion"].encode()) for row in rows)
+    text = "".join(row["prompt"] + row["completion"] for row in rows) + " 🙂日本語é" * 30
+    texts = jsonl(tmp_path / "text.jsonl", [{"text": text}, {"text": "short — one"}])
+    sizes = {report_of(run, tmp_path, file, texts, "--max-length", length)["data"]["labelled_bytes"] for length in (5, 16, 128)}
+    whole = len((text + "short — one").encode())
+    assert len(sizes) == 1 and whole - 8 <= sizes.pop() <= whole   # at most the first token of each is not predicted
+
+
+def test_perplexity_does_not_depend_on_the_batch(run, fixtures, tmp_path):
+    found = [report_of(run, tmp_path, fixtures / "tiny_llama.pt", fixtures / "train.jsonl", "--batch-tokens", size)["variants"][0]
+             for size in (1, 200, 5000)]
+    for other in found[1:]:
+        for name in ("perplexity_per_byte", "perplexity_per_token", "bits_per_byte"):
+            assert other["measures"][name]["value"] == pytest.approx(found[0]["measures"][name]["value"], rel=1e-6)
+
+
+def test_classifiers_and_bare_ids_have_no_bytes(run, fixtures, tmp_path):
+    report = report_of(run, tmp_path, fixtures / "tiny_bert.pt", fixtures / "classes.jsonl")
+    assert report["data"]["labelled_bytes"] == 0 and "bits_per_byte" not in report["variants"][0]["measures"]
+
+
+def test_time_to_the_first_token_and_per_further_one(compared):
+    report, html, table = compared
+    assert "first token" in table and "further token" in table and "Time per token" in html
+    for variant in report["variants"]:
+        assert set(variant["decode_latencies"]) == {"1 x 32", "8 x 32"}
+        for times in variant["decode_latencies"].values():
+            for part in ("first_token", "further_token"):
+                assert 0 < times[part]["least_ms"] <= times[part]["median_ms"] <= times[part]["most_ms"]
+
+
+@pytest.fixture(scope="module")
+def scored(run, fixtures, tmp_path_factory):
+    """Text metrics of the base and a trained adapter, in a comparison, and by generate and score."""
+    folder = tmp_path_factory.mktemp("texts")
+    rows = [json.loads(line) for line in (fixtures / "train.jsonl").read_text().splitlines()][:20]
+    rows = [{**row, "references": [row["completion"].strip(), "another"]} for row in rows]
+    data, model = jsonl(folder / "data.jsonl", rows), fixtures / "tiny_llama.pt"
+    run("lora-train", "--model", model, "--data", data, "--out", folder / "run", "--steps", 60, "--learning-rate", 0.01)
+    run("lora-eval", "compare", "--model", model, "--data", data, "--variant", "base", "--variant", f"tuned=run:{folder / 'run'}",
+        "--metrics", "bleu,rouge_l", "--generate-rows", 15, "--max-new-tokens", 12, "--latency-repeats", 0,
+        "--report", folder / "report.html", "--json", folder / "report.json")
+    few = jsonl(folder / "few.jsonl", rows[:15])
+    for name, beside in (("base", []), ("tuned", ["--adapter", f"it={folder / 'run/adapter'}"])):
+        run("lora-eval", "generate", "--model", model, *beside, "--data", few, "--max-new-tokens", 12, "--out", folder / f"{name}.jsonl")
+    systems = json.loads(run("lora-eval", "score", "--predictions", folder / "base.jsonl", folder / "tuned.jsonl", "--metrics",
+                             "bleu,rouge_l", "--json").stdout)
+    return json.loads((folder / "report.json").read_text()), (folder / "report.html").read_text(), systems
+
+
+def test_texts_in_a_comparison_score_as_generate_and_score_do(scored):
+    report, html, systems = scored
+    assert report["texts"] == {"rows": 15, "max_new_tokens": 12, "definitions": systems["definitions"]}
+    for variant, system in zip(report["variants"], systems["systems"]):
+        assert variant["text_scores"] == system["scores"]
+    base, tuned = (variant["text_scores"]["rouge_l"] for variant in report["variants"])
+    assert tuned["value"] > base["value"] and tuned["p_value"] < 0.05
+    assert [len(variant["answers"]) for variant in report["variants"]] == [15, 15]
+    text = Page(html).text
+    assert "Generated texts" in text and "rouge_l" in text and "15 prompts" in text
+
+
+def test_text_metrics_refuse_what_has_no_texts(refuses, fixtures, tmp_path):
+    options = ["lora-eval", "compare", "--variant", "base", "--metrics", "bleu"]
+    refuses(2, ["classifier, which writes none"], *options, "--model", fixtures / "tiny_bert.pt", "--data", fixtures / "classes.jsonl")
+    refuses(2, ['no metric is called "bluu"'], *options[:-1], "bluu", "--model", fixtures / "tiny_llama.pt", "--data",
+            fixtures / "train.jsonl")
+    messages = jsonl(tmp_path / "open.jsonl", [{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"},
+                                                             {"role": "user", "content": "hey"}]}])
+    refuses(3, ["row 1", "--metrics has nothing to compare"], *options, "--model", fixtures / "tiny_llama.pt", "--data", messages)
+    refuses(2, ["--decode-shapes", "8 more are written"], *options[:4], "--model", fixtures / "tiny_llama.pt", "--data",
+            fixtures / "train.jsonl", "--decode-shapes", "1x125")

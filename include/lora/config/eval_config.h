@@ -18,7 +18,9 @@ struct CompareConfig {
   std::vector<std::string> label_words;
   std::string baseline, general;
   std::int64_t samples = 1000, latency_repeats = 5, examples = 3;
-  std::vector<std::string> latency_shapes = {"1x1", "1x128"};
+  std::vector<std::string> latency_shapes = {"1x1", "1x128"}, decode_shapes = {"1x32", "8x32"};
+  std::vector<std::string> metrics;
+  std::int64_t max_new_tokens = 64, generate_rows = 100;
   std::string report, json;
 
   template <class V>
@@ -39,6 +41,15 @@ struct CompareConfig {
     v("latency_shapes", latency_shapes,
       "ROWSxTOKENS whose forward passes are timed as well, on arbitrary tokens", Placeholder{"RxT"},
       CommaSeparated{});
+    v("decode_shapes", decode_shapes,
+      "ROWSxTOKENS of prompts whose time to the first token and per further token is measured, with the "
+      "cache of keys and values",
+      Placeholder{"RxT"}, CommaSeparated{});
+    v("metrics", metrics, "measures of what every variant writes, see lora-eval score --list; default: none",
+      Placeholder{"NAME"}, CommaSeparated{});
+    v("generate_rows", generate_rows, "rows that are answered for --metrics, the first ones; 0 = all",
+      at_least(0));
+    v("max_new_tokens", max_new_tokens, "tokens of an answer at most", at_least(1));
     v("baseline", baseline, "variant that the others' differences are tested against; default: the first",
       Placeholder{"NAME"});
     v("samples", samples, "of the bootstrap behind intervals and significance; 0 = neither", at_least(0));

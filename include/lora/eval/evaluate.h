@@ -15,6 +15,7 @@ struct RowOutcome {
   std::int64_t line = 0;
   double loss = 0;            ///< nats, summed over its labelled tokens
   std::int64_t labelled = 0;  ///< tokens; 1 for a classifier
+  std::int64_t bytes = 0;     ///< of the labelled text; 0 if they were not counted
   std::int64_t truth =
       -1;  ///< number of the right label word or class; -1 if it is none of them, or not asked
   std::int64_t predicted = -1;
@@ -26,7 +27,7 @@ struct Quality {
   double loss = 0;                 ///< mean nats per labelled token (language model) or per row (classifier)
   double perplexity = 0;           ///< exp(loss)
   std::optional<double> accuracy;  ///< share of rows whose best label word or class is right
-  std::int64_t rows = 0, labelled = 0;
+  std::int64_t rows = 0, labelled = 0, bytes = 0;
   std::vector<RowOutcome> outcomes;  ///< in the order of the rows
 };
 

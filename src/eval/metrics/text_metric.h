@@ -28,6 +28,7 @@ class TextMetric {
   /// Definition and source in a line.
   virtual std::string definition() const = 0;
   virtual bool higher_is_better() const { return true; }
+  int digits() const { return scale() == 1 ? 4 : 2; }  ///< that people are shown
 
   /// One row for each text. What a metric takes from the whole set (information, document frequency) is that
   /// of `texts`.

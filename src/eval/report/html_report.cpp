@@ -48,15 +48,16 @@ std::string table(const std::vector<std::string>& header, const std::vector<std:
   return out + "</table></div>\n";
 }
 
-std::string measure_cell(const Measure& measure) {
-  const int digits = measure.digits();
-  std::string out = fixed(measure.value, digits);
-  if (measure.interval)
-    out += cat("<br><small>[", fixed(measure.interval->low, digits), ", ",
-               fixed(measure.interval->high, digits), "]</small>");
-  if (measure.p_value) out += cat(" <small>p ", fixed(*measure.p_value, 3), "</small>");
+std::string estimate_cell(const Estimate& estimate, int digits) {
+  std::string out = fixed(estimate.value, digits);
+  if (estimate.interval)
+    out += cat("<br><small>[", fixed(estimate.interval->low, digits), ", ",
+               fixed(estimate.interval->high, digits), "]</small>");
+  if (estimate.p_value) out += cat(" <small>p ", fixed(*estimate.p_value, 3), "</small>");
   return out;
 }
+
+std::string measure_cell(const Measure& measure) { return estimate_cell(measure, measure.digits()); }
 
 bool is_class(const Measure& measure) { return measure.name.starts_with("f1:"); }
 
@@ -76,6 +77,23 @@ std::string quality_table(const Comparison& comparison) {
     rows.push_back(cells);
   }
   return table(header, rows);
+}
+
+std::string text_section(const Comparison& comparison) {
+  if (!comparison.texts) return "";
+  const TextScores& scores = *comparison.texts;
+  std::vector<std::string> header{"variant"};
+  for (const TextMetric* metric : scores.metrics) header.push_back(html_escaped(metric->name()));
+  std::vector<std::vector<std::string>> rows;
+  for (std::size_t v = 0; v < scores.names.size(); ++v) {
+    rows.push_back({html_escaped(scores.names[v])});
+    for (std::size_t m = 0; m < scores.metrics.size(); ++m)
+      rows.back().push_back(estimate_cell(scores.values[v][m], scores.metrics[m]->digits()));
+  }
+  std::string out = table(header, rows) + "<p class=\"note\">";
+  for (const TextMetric* metric : scores.metrics)
+    out += cat(html_escaped(cat(metric->name(), ": ", metric->definition())), "<br>\n");
+  return out + "</p>\n";
 }
 
 std::string bytes_of(const VariantResult& result, std::optional<std::uint64_t> RunReport::*part) {
@@ -154,6 +172,28 @@ std::string latency_section(const Comparison& comparison) {
   return out;
 }
 
+std::string decode_section(const Comparison& comparison) {
+  std::string out;
+  for (std::size_t i = 0; i < comparison.decode_shapes.size(); ++i) {
+    std::vector<std::vector<std::string>> rows;
+    for (const VariantResult& result : comparison.variants) {
+      if (result.decode_latencies.empty()) continue;
+      const DecodeLatency& latency = result.decode_latencies[i];
+      rows.push_back({html_escaped(result.name)});
+      for (const Latency* part : {&latency.first_token, &latency.further_token}) {
+        rows.back().push_back(fixed(part->median_ms, 2));
+        rows.back().push_back(cat(fixed(part->least_ms, 2), " to ", fixed(part->most_ms, 2)));
+      }
+    }
+    if (rows.empty()) continue;
+    out += cat("<h3>", html_escaped(comparison.decode_shapes[i]), "</h3>\n",
+               table({"variant", "first token, median ms", "least to most", "further token, median ms",
+                      "least to most"},
+                     rows));
+  }
+  return out;
+}
+
 std::string class_section(const Comparison& comparison) {
   std::vector<std::string> header{"class"};
   for (const VariantResult& result : comparison.variants) header.push_back(html_escaped(result.name));
@@ -171,7 +211,7 @@ std::string class_section(const Comparison& comparison) {
 
 std::string example_section(const Comparison& comparison) {
   std::string out;
-  for (std::size_t i = 0; i < comparison.prompts.size(); ++i) {
+  for (std::size_t i = 0; i < comparison.examples; ++i) {
     out += cat("<div class=\"wide\"><table><tr><th>prompt</th><td class=\"text\">",
                html_escaped(comparison.prompts[i]), "</td></tr><tr><th>expected</th><td class=\"text\">",
                html_escaped(comparison.expected[i]), "</td></tr>\n");
@@ -196,10 +236,15 @@ std::string html_report(const Comparison& comparison) {
           " labelled. ", html_escaped(comparison.cpu), ", ", comparison.threads, " threads, LibTorch ",
           comparison.torch_version, ".</p>\n");
   std::string note = cat("Loss in nats per labelled ", loss_of, ".");
+  if (comparison.labelled_bytes > 0)
+    note += cat(" Per byte: of the ", comparison.labelled_bytes, " bytes of labelled text.");
   if (comparison.variants[0].measures[0].interval)
     note += cat(" Brackets: 95 % bootstrap intervals over rows. p: difference from ", comparison.baseline,
                 ", paired randomisation.");
   out += section("Quality", quality_table(comparison), note);
+  out += section("Generated texts", text_section(comparison),
+                 cat("The likeliest answers to ", comparison.texts ? comparison.texts->texts : 0,
+                     " prompts, of at most ", comparison.max_new_tokens, " tokens."));
   out += section("Cost", cost_table(comparison),
                  "Peak memory is that of the process; base, trained, moments and step are its tensors' "
                  "parts: step is the most "
@@ -208,6 +253,9 @@ std::string html_report(const Comparison& comparison) {
   out += section("Training", loss_plot(comparison), "Running mean of the loss of updates.");
   out +=
       section("Latency", latency_section(comparison), "One forward pass, variants in turn, after a warm-up.");
+  out += section("Time per token", decode_section(comparison),
+                 "Rows x tokens of prompts, written with a cache of keys and values, variants in turn: the "
+                 "prompts' pass up to the first token of each row, then every further one.");
   out += section("F1 of each class", class_section(comparison));
   out += section("Examples", example_section(comparison), "The likeliest text, token by token.");
   return out + "</body></html>\n";

@@ -58,3 +58,56 @@ def test_rouge_score(scores, texts):
     expected = {ours: sum(one[theirs].fmeasure for one in each) / len(each)
                 for ours, theirs in (("rouge1", "rouge1"), ("rouge2", "rouge2"), ("rouge_l", "rougeL"))}
     assert scores(*expected) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+class NoSynonyms:
+    """A WordNet without a word."""
+
+    def synsets(self, _word):
+        return []
+
+
+def nltk_meteor(predictions, references):
+    meteor = pytest.importorskip("nltk.translate.meteor_score")
+    from nltk.stem.porter import PorterStemmer
+    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+    stemmer, tokenizer = PorterStemmer(mode=PorterStemmer.MARTIN_EXTENSIONS), Tokenizer13a()
+
+    def words(text):
+        return tokenizer(text.lower()).split()
+
+    each = [meteor.meteor_score([words(one) for one in some], words(text), stemmer=stemmer, wordnet=NoSynonyms())
+            for text, some in zip(predictions, references)]
+    return sum(each) / len(each)
+
+
+def test_meteor(scores, texts):
+    assert scores("meteor_stem") == pytest.approx({"meteor_stem": nltk_meteor(*texts)}, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["e2e_dev10", "edge_cases", "nlgeval2"])
+def test_meteor_of_small_sets(run, shared_data, tmp_path, name):
+    rows = [json.loads(line) for line in (shared_data / f"metrics_basics/{name}.jsonl").read_text().splitlines()]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps({"prediction": row["completion"], "references": row["references"]}) + "\n" for row in rows))
+    result = run("lora-eval", "score", "--predictions", file, "--metrics", "meteor_stem", "--samples", 0, "--json")
+    expected = nltk_meteor([row["completion"] for row in rows], [row["references"] for row in rows])
+    found = json.loads(result.stdout)["systems"][0]["scores"]["meteor_stem"]["value"]
+    assert 0 < found < 1 and found == pytest.approx(expected, rel=1e-9)
+
+
+def test_stems(run, shared_data, tmp_path):
+    """A word beside its stem by nltk scores one half, as every single pair, if ours is the same."""
+    porter = pytest.importorskip("nltk.stem.porter")
+    stemmer = porter.PorterStemmer(mode="MARTIN_EXTENSIONS")
+    text = "".join((shared_data / name / "test.jsonl").read_text() for name in ("e2e_nlg", "webnlg"))
+    known = sorted({word for word in text.lower().split() if word.isascii() and word.isalpha()})
+    endings = ["s", "ed", "ing", "ly", "ational", "iveness", "logi", "ement", "ization"]
+    words = [word + ending for word in known for ending in endings]
+    file = tmp_path / "words.jsonl"
+    file.write_text("".join(json.dumps({"prediction": word, "references": [stem]}) + "\n"
+                            for word in words for stem in [stemmer.stem(word)] if stemmer.stem(stem) == stem))
+    count = len(file.read_text().splitlines())
+    assert count > 1000
+    result = run("lora-eval", "score", "--predictions", file, "--metrics", "meteor_stem", "--samples", 0, "--json")
+    assert json.loads(result.stdout)["systems"][0]["scores"]["meteor_stem"]["value"] == pytest.approx(0.5, rel=1e-12)

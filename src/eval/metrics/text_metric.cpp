@@ -6,6 +6,7 @@
 #include "eval/metrics/chrf.h"
 #include "eval/metrics/cider.h"
 #include "eval/metrics/exact.h"
+#include "eval/metrics/meteor.h"
 #include "eval/metrics/nist.h"
 #include "eval/metrics/rouge.h"
 #include "eval/metrics/ter.h"
@@ -27,6 +28,7 @@ const std::vector<std::unique_ptr<TextMetric>>& table() {
     all.push_back(std::make_unique<RougeN>(2));
     all.push_back(std::make_unique<RougeL>());
     all.push_back(std::make_unique<CocoRougeL>());
+    all.push_back(std::make_unique<Meteor>());
     all.push_back(std::make_unique<Cider>());
     all.push_back(std::make_unique<Chrf>(0));
     all.push_back(std::make_unique<Chrf>(2));

@@ -116,7 +116,7 @@ void time_decoding(const Timed& group, const Bench& bench) {
   }
 }
 
-void time_together(const Timed& group, const Bench& bench) {
+void time_batch(const Timed& group, const Bench& bench) {
   if (bench.config.latency_repeats == 0) return;
   const at::NoGradGuard no_grad;
   const auto latencies = latencies_of(group, bench.timed.inputs, bench);
@@ -124,7 +124,11 @@ void time_together(const Timed& group, const Bench& bench) {
     group[i].second->latency = latencies[i];
     group[i].second->interleaved = group.size() > 1;
   }
-  if (group.size() == 1) return;  // ratios to the others would mean little
+}
+
+void time_shapes(const Timed& group, const Bench& bench) {
+  if (bench.config.latency_repeats == 0) return;
+  const at::NoGradGuard no_grad;
   for (const BatchShape& shape : bench.shapes) {
     const auto each = latencies_of(group, inputs_of_shape(shape, bench.base), bench);
     for (std::size_t i = 0; i < group.size(); ++i) group[i].second->latencies.push_back(each[i]);
@@ -155,11 +159,13 @@ std::vector<VariantResult> measure_all(const std::vector<VariantSpec>& specs, Lo
       together.emplace_back(variant.get(), &results[i]);
       resident.push_back(std::move(variant));
     } else {
-      time_together({{variant.get(), &results[i]}}, bench);
+      time_batch({{variant.get(), &results[i]}}, bench);
     }
   }
-  time_together(together, bench);
+  time_batch(together, bench);
   if (specs.size() == 1) results.front().interleaved = true;
+  // Ratios to those that were timed alone would mean little.
+  if (together.size() > 1 || specs.size() == 1) time_shapes(together, bench);
   return results;
 }
 
@@ -249,6 +255,30 @@ void compare_texts(Comparison& comparison, const CompareConfig& config,
   comparison.texts = score_texts(metrics, names, texts, baseline, static_cast<int>(config.samples));
 }
 
+/// Without those that a model which does not tell its context length cannot run.
+std::vector<BatchShape> forward_shapes(const CompareConfig& config, const LoadedModel& base) {
+  std::vector<BatchShape> shapes = parse_shapes("--latency-shapes", config.latency_shapes, base);
+  if (base.program.info().context_length > 0 || config.latency_repeats == 0) return shapes;
+  const at::NoGradGuard no_grad;
+  const Executable executable = base.program.executable();
+  std::erase_if(shapes, [&](const BatchShape& shape) {
+    try {
+      executable.logits(inputs_of_shape(shape, base));
+      return false;
+    } catch (const Error& error) {
+      log_warn("eval", "--latency-shapes: ", shape.text(), " is left out: ", error.what());
+      return true;
+    }
+  });
+  return shapes;
+}
+
+/// None for a classifier, which writes nothing.
+std::vector<BatchShape> decode_shapes(const CompareConfig& config, const LoadedModel& base) {
+  if (base.program.info().task != Task::language_model) return {};
+  return parse_shapes("--decode-shapes", config.decode_shapes, base, kFurtherTokens);
+}
+
 /// Rows, or a .txt file as one text.
 DataSet read_general(const std::string& path) {
   if (!path.ends_with(".txt")) return read_data(path, {});
@@ -303,8 +333,8 @@ int compare(const CompareConfig& config) {
               counts_bytes ? labelled_bytes(rows.rows, *base.tokenizer) : std::vector<std::int64_t>(),
               timed_batch(rows, base),
               {},
-              parse_shapes("--latency-shapes", config.latency_shapes, base),
-              parse_shapes("--decode-shapes", config.decode_shapes, base, kFurtherTokens),
+              forward_shapes(config, base),
+              decode_shapes(config, base),
               {prompts_to_answer(config, data, task), config.max_new_tokens, base}};
   std::vector<std::string> words;
   if (task == Task::language_model) words = find_label_words(data, config.label_words);

@@ -147,9 +147,16 @@ def test_perplexity_does_not_depend_on_the_batch(run, fixtures, tmp_path):
             assert other["measures"][name]["value"] == pytest.approx(found[0]["measures"][name]["value"], rel=1e-6)
 
 
-def test_classifiers_and_bare_ids_have_no_bytes(run, fixtures, tmp_path):
-    report = report_of(run, tmp_path, fixtures / "tiny_bert.pt", fixtures / "classes.jsonl")
+@pytest.mark.parametrize("model, rows", [("tiny_bert", "classes"), ("tiny_plain", "ids")])
+def test_classifiers_and_bare_ids_have_no_bytes(run, fixtures, tmp_path, model, rows):
+    report = report_of(run, tmp_path, fixtures / f"{model}.pt", fixtures / f"{rows}.jsonl")
     assert report["data"]["labelled_bytes"] == 0 and "bits_per_byte" not in report["variants"][0]["measures"]
+
+
+def test_a_shape_beyond_an_untold_context_is_left_out(run, fixtures):
+    result = run("lora-eval", "compare", "--model", fixtures / "tiny_plain.pt", "--data", fixtures / "ids.jsonl", "--variant", "base",
+                 "--variant", f"same=model:{fixtures / 'tiny_plain.pt'}", "--latency-repeats", 1)
+    assert "1 x 128 is left out" in result.stderr and "forward pass, ms" in result.stdout and "128" not in result.stdout
 
 
 def test_time_to_the_first_token_and_per_further_one(compared):
@@ -191,6 +198,31 @@ def test_texts_in_a_comparison_score_as_generate_and_score_do(scored):
     assert [len(variant["answers"]) for variant in report["variants"]] == [15, 15]
     text = Page(html).text
     assert "Generated texts" in text and "rouge_l" in text and "15 prompts" in text
+
+
+def test_text_metrics_read_arrays_and_named_fields(run, fixtures, tmp_path):
+    rows = [json.loads(line) for line in (fixtures / "train.jsonl").read_text().splitlines()][:6]
+    plain = jsonl(tmp_path / "rows.jsonl", rows)
+    named = tmp_path / "named.json"
+    named.write_text(json.dumps([{"question": row["prompt"], "answer": row["completion"]} for row in rows]))
+    options = ["--metrics", "chrf", "--max-new-tokens", 5, "--generate-rows", 4]
+    first, second = (report_of(run, tmp_path, fixtures / "tiny_llama.pt", *data, *options)
+                     for data in ([plain], [named, "--fields", "prompt=question", "completion=answer"]))
+    assert first["variants"][0]["text_scores"] == second["variants"][0]["text_scores"]
+    assert first["variants"][0]["text_scores"]["chrf"]["value"] > 0 and first["texts"]["rows"] == 4
+    prompts = tmp_path / "prompts.json"
+    prompts.write_text(json.dumps(rows))
+    lines = [run("lora-eval", "generate", "--model", fixtures / "tiny_llama.pt", "--data", file, "--max-new-tokens", 5,
+                 "--json").stdout for file in (plain, prompts)]
+    assert lines[0] == lines[1] and len(lines[0].splitlines()) == 6
+
+
+def test_models_without_a_cache_have_no_times_per_token(run, fixtures, tmp_path):
+    report = report_of(run, tmp_path, fixtures / "tiny_bert.pt", fixtures / "classes.jsonl", "--latency-repeats", 1)
+    assert report["variants"][0]["decode_latencies"] == {} and set(report["variants"][0]["latencies"]) == {"1 x 1", "1 x 128"}
+    alone = report_of(run, tmp_path, fixtures / "tiny_llama.pt", fixtures / "valid.jsonl", "--latency-repeats", 1,
+                      "--decode-shapes", "2x7")
+    assert set(alone["variants"][0]["decode_latencies"]) == {"2 x 7"}
 
 
 def test_text_metrics_refuse_what_has_no_texts(refuses, fixtures, tmp_path):

@@ -1,6 +1,8 @@
 #include "eval/answers.h"
 
+#include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "lora/base/error.h"
 #include "lora/base/text.h"
@@ -10,7 +12,44 @@ namespace {
 
 constexpr std::size_t kRowsAtOnce = 8;
 
+/// Prompts with completions of the data, for the report.
+std::vector<Prompt> example_prompts(const DataSet& data, std::int64_t most) {
+  std::vector<Prompt> prompts;
+  for (const Example& example : data.examples) {
+    if (static_cast<std::int64_t>(prompts.size()) == most) break;
+    if (const auto* row = std::get_if<PromptCompletion>(&example.content))
+      prompts.push_back({row->prompt, {}, {}, {std::string(trim(row->completion))}});
+  }
+  return prompts;
+}
+
+/// The first rows for --metrics. data error for one without references.
+std::vector<Prompt> scored_prompts(const CompareConfig& config) {
+  ReadOptions options = read_options(config.data);
+  const std::int64_t most = config.generate_rows;
+  if (most > 0) options.limit = options.limit > 0 ? std::min(options.limit, most) : most;
+  std::vector<Prompt> prompts = read_prompt_rows(config.data.path, options);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    if (prompts[i].references.empty())
+      throw Error(
+          ExitCode::data,
+          cat(config.data.path, " row ", i + 1, ": --metrics has nothing to compare its answer with"),
+          "give each row \"completion\", \"references\": [\"...\"] or an assistant's message at the end");
+  }
+  return prompts;
+}
+
 }  // namespace
+
+std::vector<Prompt> prompts_to_answer(const CompareConfig& config, const DataSet& data, Task task) {
+  if (task != Task::language_model) {
+    if (config.metrics.empty()) return {};
+    throw Error(ExitCode::usage,
+                "--metrics measures texts, and the model is a classifier, which writes none");
+  }
+  if (!config.metrics.empty()) return scored_prompts(config);
+  return config.report.empty() ? std::vector<Prompt>() : example_prompts(data, config.examples);
+}
 
 Answers::Answers(std::vector<Prompt> prompts, std::int64_t max_new_tokens, const LoadedModel& base)
     : base_(base), prompts_(std::move(prompts)) {

@@ -8,8 +8,14 @@
 #include "eval/metrics/text_metric.h"
 #include "eval/prompts.h"
 #include "eval/variant.h"
+#include "lora/config/eval_config.h"
 
 namespace lora {
+
+/// What every variant is to answer: for --metrics the first rows, each with references; otherwise the
+/// examples of the report. data error for a row without references; usage error for --metrics of a
+/// classifier.
+std::vector<Prompt> prompts_to_answer(const CompareConfig& config, const DataSet& data, Task task);
 
 /// Prompts that every variant of a base answers.
 class Answers {

@@ -1,7 +1,5 @@
 #include "lora/eval/compare.h"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
@@ -13,13 +11,12 @@
 #include "base/report_text.h"
 #include "eval/answers.h"
 #include "eval/comparison.h"
-#include "eval/device_batch.h"
 #include "eval/labelled_bytes.h"
-#include "eval/latency_shapes.h"
 #include "eval/loaded_model.h"
 #include "eval/loss_curve.h"
 #include "eval/report/html_report.h"
 #include "eval/variant.h"
+#include "eval/variant_latency.h"
 #include "eval/variant_spec.h"
 #include "lora/base/error.h"
 #include "lora/base/files.h"
@@ -30,9 +27,6 @@
 namespace lora {
 namespace {
 
-/// Rows of the timed batch: enough for matrix products, few enough for any machine.
-constexpr std::size_t kLatencyRows = 8;
-
 constexpr std::size_t kNamedLines = 10;
 constexpr std::int64_t kGeneralWindow = 256;  ///< tokens of general text that count as a row
 
@@ -42,9 +36,8 @@ struct Bench {
   const LoadedModel& base;
   Evaluation evaluation;
   std::vector<std::int64_t> bytes;  ///< of each row's labelled text; empty: not counted
-  Batch timed;
   std::optional<Evaluation> general;
-  std::vector<BatchShape> shapes, decode_shapes;
+  VariantLatency latency;
   Answers answers;
 
   at::Device device() const { return base.program.device(); }
@@ -82,60 +75,6 @@ VariantResult measure(const Variant& variant, const Bench& bench) {
   return result;
 }
 
-using Timed = std::vector<std::pair<const Variant*, VariantResult*>>;
-
-std::vector<Latency> latencies_of(const Timed& group, const ModelInputs& inputs, const Bench& bench) {
-  std::vector<std::function<void()>> calls;
-  for (const auto& [variant, result] : group) {
-    calls.push_back([&inputs, variant = variant] {
-      variant->run([&](const Executable& executable) {
-        // Reading a value waits for the device.
-        return executable.logits(inputs).flatten()[0].item<float>();
-      });
-    });
-  }
-  return interleaved_latencies(calls, bench.config.latency_repeats, monotonic_seconds);
-}
-
-/// Time to the first token and per further one, of the variants with a cache.
-void time_decoding(const Timed& group, const Bench& bench) {
-  Timed cached;
-  for (const auto& each : group) {
-    if (each.first->has_cache()) cached.push_back(each);
-  }
-  std::vector<WithFeed> models;
-  for (const auto& each : cached) {
-    models.emplace_back([variant = each.first, &bench](const std::function<void(RowFeed&)>& work) {
-      variant->write(bench.base.pad_id(), work);
-    });
-  }
-  for (const BatchShape& shape : bench.decode_shapes) {
-    const auto each =
-        decode_latencies(models, rows_of_shape(shape, bench.base), bench.config.latency_repeats);
-    for (std::size_t i = 0; i < each.size(); ++i) cached[i].second->decode_latencies.push_back(each[i]);
-  }
-}
-
-void time_batch(const Timed& group, const Bench& bench) {
-  if (bench.config.latency_repeats == 0) return;
-  const at::NoGradGuard no_grad;
-  const auto latencies = latencies_of(group, bench.timed.inputs, bench);
-  for (std::size_t i = 0; i < group.size(); ++i) {
-    group[i].second->latency = latencies[i];
-    group[i].second->interleaved = group.size() > 1;
-  }
-}
-
-void time_shapes(const Timed& group, const Bench& bench) {
-  if (bench.config.latency_repeats == 0) return;
-  const at::NoGradGuard no_grad;
-  for (const BatchShape& shape : bench.shapes) {
-    const auto each = latencies_of(group, inputs_of_shape(shape, bench.base), bench);
-    for (std::size_t i = 0; i < group.size(); ++i) group[i].second->latencies.push_back(each[i]);
-  }
-  time_decoding(group, bench);
-}
-
 /// True if a model file may stay in memory: room for another of its size with its activations.
 bool may_stay(const Variant& variant) {
   const std::uint64_t available = available_bytes();
@@ -146,7 +85,7 @@ std::vector<VariantResult> measure_all(const std::vector<VariantSpec>& specs, Lo
                                        const Bench& bench) {
   std::vector<VariantResult> results(specs.size());
   std::vector<std::unique_ptr<Variant>> resident;
-  Timed together;
+  TimedVariants together;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     const double start = monotonic_seconds();
     auto variant = std::make_unique<Variant>(specs[i], base);
@@ -159,13 +98,13 @@ std::vector<VariantResult> measure_all(const std::vector<VariantSpec>& specs, Lo
       together.emplace_back(variant.get(), &results[i]);
       resident.push_back(std::move(variant));
     } else {
-      time_batch({{variant.get(), &results[i]}}, bench);
+      bench.latency.time_batch({{variant.get(), &results[i]}});
     }
   }
-  time_batch(together, bench);
+  bench.latency.time_batch(together);
   if (specs.size() == 1) results.front().interleaved = true;
   // Ratios to those that were timed alone would mean little.
-  if (together.size() > 1 || specs.size() == 1) time_shapes(together, bench);
+  if (together.size() > 1 || specs.size() == 1) bench.latency.time_shapes(together);
   return results;
 }
 
@@ -175,52 +114,6 @@ void check_adapters(const std::vector<VariantSpec>& specs, LoadedModel& base) {
   for (const VariantSpec& spec : specs) {
     if (spec.kind == VariantSpec::Kind::adapter) Variant(spec, base);
   }
-}
-
-Batch timed_batch(const EncodedSet& set, const LoadedModel& base) {
-  std::vector<const EncodedRow*> rows;
-  for (const EncodedRow& row : set.rows) {
-    if (rows.size() < kLatencyRows) rows.push_back(&row);
-  }
-  const bool classification = base.program.info().task == Task::classification;
-  return to_device(make_batch(rows, base.pad_id(), classification), base.program.device());
-}
-
-/// Prompts with completions of the data, for the report.
-std::vector<Prompt> example_prompts(const DataSet& data, std::int64_t most) {
-  std::vector<Prompt> prompts;
-  for (const Example& example : data.examples) {
-    if (static_cast<std::int64_t>(prompts.size()) == most) break;
-    if (const auto* row = std::get_if<PromptCompletion>(&example.content))
-      prompts.push_back({row->prompt, {}, {}, {std::string(trim(row->completion))}});
-  }
-  return prompts;
-}
-
-/// The first rows for --metrics. data error for one without references.
-std::vector<Prompt> scored_prompts(const CompareConfig& config) {
-  ReadOptions options = read_options(config.data);
-  const std::int64_t most = config.generate_rows;
-  if (most > 0) options.limit = options.limit > 0 ? std::min(options.limit, most) : most;
-  std::vector<Prompt> prompts = read_prompt_rows(config.data.path, options);
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    if (prompts[i].references.empty())
-      throw Error(
-          ExitCode::data,
-          cat(config.data.path, " row ", i + 1, ": --metrics has nothing to compare its answer with"),
-          "give each row \"completion\", \"references\": [\"...\"] or an assistant's message at the end");
-  }
-  return prompts;
-}
-
-std::vector<Prompt> prompts_to_answer(const CompareConfig& config, const DataSet& data, Task task) {
-  if (task != Task::language_model) {
-    if (config.metrics.empty()) return {};
-    throw Error(ExitCode::usage,
-                "--metrics measures texts, and the model is a classifier, which writes none");
-  }
-  if (!config.metrics.empty()) return scored_prompts(config);
-  return config.report.empty() ? std::vector<Prompt>() : example_prompts(data, config.examples);
 }
 
 /// Intervals and significance of what was measured.
@@ -253,30 +146,6 @@ void compare_texts(Comparison& comparison, const CompareConfig& config,
     texts.push_back(answers.beside_references(result.answers));
   }
   comparison.texts = score_texts(metrics, names, texts, baseline, static_cast<int>(config.samples));
-}
-
-/// Without those that a model which does not tell its context length cannot run.
-std::vector<BatchShape> forward_shapes(const CompareConfig& config, const LoadedModel& base) {
-  std::vector<BatchShape> shapes = parse_shapes("--latency-shapes", config.latency_shapes, base);
-  if (base.program.info().context_length > 0 || config.latency_repeats == 0) return shapes;
-  const at::NoGradGuard no_grad;
-  const Executable executable = base.program.executable();
-  std::erase_if(shapes, [&](const BatchShape& shape) {
-    try {
-      executable.logits(inputs_of_shape(shape, base));
-      return false;
-    } catch (const Error& error) {
-      log_warn("eval", "--latency-shapes: ", shape.text(), " is left out: ", error.what());
-      return true;
-    }
-  });
-  return shapes;
-}
-
-/// None for a classifier, which writes nothing.
-std::vector<BatchShape> decode_shapes(const CompareConfig& config, const LoadedModel& base) {
-  if (base.program.info().task != Task::language_model) return {};
-  return parse_shapes("--decode-shapes", config.decode_shapes, base, kFurtherTokens);
 }
 
 /// Rows, or a .txt file as one text.
@@ -331,10 +200,8 @@ int compare(const CompareConfig& config) {
               base,
               {rows.rows, task, base.pad_id(), config.batch_tokens},
               counts_bytes ? labelled_bytes(rows.rows, *base.tokenizer) : std::vector<std::int64_t>(),
-              timed_batch(rows, base),
               {},
-              forward_shapes(config, base),
-              decode_shapes(config, base),
+              {config, rows, base},
               {prompts_to_answer(config, data, task), config.max_new_tokens, base}};
   std::vector<std::string> words;
   if (task == Task::language_model) words = find_label_words(data, config.label_words);
@@ -361,10 +228,7 @@ int compare(const CompareConfig& config) {
   comparison.tokens = rows.report.tokens;
   comparison.labelled = rows.report.labelled;
   comparison.label_words = words;
-  comparison.latency_rows = bench.timed.rows;
-  comparison.latency_tokens = bench.timed.time;
-  for (const BatchShape& shape : bench.shapes) comparison.latency_shapes.push_back(shape.text());
-  for (const BatchShape& shape : bench.decode_shapes) comparison.decode_shapes.push_back(shape.text());
+  bench.latency.describe(comparison);
   comparison.labelled_bytes = std::accumulate(bench.bytes.begin(), bench.bytes.end(), std::int64_t{0});
   comparison.max_new_tokens = config.max_new_tokens;
   for (const Prompt& prompt : bench.answers.prompts()) {

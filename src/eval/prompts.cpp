@@ -81,12 +81,17 @@ std::vector<Prompt> read_prompt_rows(const std::string& path, const ReadOptions&
   std::vector<Prompt> prompts;
   const MappedFile file(path);
   RowSource source(file.bytes(), path);
+  std::int64_t skipped = 0;
   while (options.limit == 0 || static_cast<std::int64_t>(prompts.size()) < options.limit) {
     const auto row = source.next();
     if (!row) break;
     const JsonOrigin origin{cat(path, source.is_array() ? " element " : " line ", row->number),
                             ExitCode::data};
-    prompts.push_back(parse_prompt(parse_row(row->text, options.fields, origin), origin));
+    try {
+      prompts.push_back(parse_prompt(parse_row(row->text, options.fields, origin), origin));
+    } catch (const Error&) {
+      if (++skipped > options.skip_bad) throw;
+    }
   }
   if (prompts.empty()) throw Error(ExitCode::data, cat(path, " holds no row"));
   return prompts;

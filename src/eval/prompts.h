@@ -22,7 +22,8 @@ struct Prompt {
 /// "references", "completion", or an assistant's message at the end, which is then to be written anew.
 std::vector<Prompt> read_prompts(const GenerateConfig& config);
 
-/// Those of a file, JSONL or a JSON array; errors as above. `options`: names of fields, and how many rows.
+/// Those of a file, JSONL or a JSON array; errors as above. `options`: names of fields, how many
+/// rows, and how many bad ones may be skipped.
 std::vector<Prompt> read_prompt_rows(const std::string& path, const ReadOptions& options = {});
 
 /// What people are shown of it: the text, or the last message.

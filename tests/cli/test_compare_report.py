@@ -210,6 +210,10 @@ def test_text_metrics_read_arrays_and_named_fields(run, fixtures, tmp_path):
                      for data in ([plain], [named, "--fields", "prompt=question", "completion=answer"]))
     assert first["variants"][0]["text_scores"] == second["variants"][0]["text_scores"]
     assert first["variants"][0]["text_scores"]["chrf"]["value"] > 0 and first["texts"]["rows"] == 4
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"prompt": 7, "completion": "x"}\n' + plain.read_text())
+    third = report_of(run, tmp_path, fixtures / "tiny_llama.pt", broken, "--skip-bad", 1, *options)
+    assert third["variants"][0]["text_scores"] == first["variants"][0]["text_scores"]
     prompts = tmp_path / "prompts.json"
     prompts.write_text(json.dumps(rows))
     lines = [run("lora-eval", "generate", "--model", fixtures / "tiny_llama.pt", "--data", file, "--max-new-tokens", 5,

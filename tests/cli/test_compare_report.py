@@ -108,7 +108,7 @@ def jsonl(path, rows):
 
 def report_of(run, folder, model, data, *options):
     file = folder / "out.json"
-    run("lora-eval", "compare", "--model", model, "--data", data, "--variant", "base", "--samples", 0, "--latency-repeats", 0,
+    run("lora-eval", "compare", "--model", model, "--data", data, "--variant", "base", "--samples", 0, "--latency-repeats", 0, "--threads", 1,
         "--json", file, *options)
     return json.loads(file.read_text())
 
@@ -239,3 +239,21 @@ def test_text_metrics_refuse_what_has_no_texts(refuses, fixtures, tmp_path):
     refuses(3, ["row 1", "--metrics has nothing to compare"], *options, "--model", fixtures / "tiny_llama.pt", "--data", messages)
     refuses(2, ["--decode-shapes", "8 more are written"], *options[:4], "--model", fixtures / "tiny_llama.pt", "--data",
             fixtures / "train.jsonl", "--decode-shapes", "1x125")
+
+
+def test_every_kind_of_variant_writes_what_generate_writes(run, fixtures, tmp_path):
+    model = fixtures / "tiny_gpt2.pt"
+    data = jsonl(tmp_path / "rows.jsonl", [json.loads(line) for line in (fixtures / "train.jsonl").read_text().splitlines()[:10]])
+    for name, options in (("lora", []), ("bias", ["--method", "bitfit"]), ("full", ["--method", "full"])):
+        run("lora-train", "--model", model, "--data", data, "--out", tmp_path / name, "--steps", 20, "--learning-rate", 0.01, "--threads", 1, *options)
+    run("lora-merge", "bake", "--model", model, "--adapter", tmp_path / "lora/adapter", "--out", tmp_path / "merged.pt")
+    report = report_of(run, tmp_path, model, data, "--variant", *(f"{name}=run:{tmp_path / name}" for name in ("lora", "bias", "full")),
+                       f"merged=model:{tmp_path / 'merged.pt'}", "--metrics", "chrf", "--max-new-tokens", 8)
+    sources = [[model], [model, "--adapter", f"x={tmp_path / 'lora/adapter'}"], [model, "--adapter", f"x={tmp_path / 'bias/adapter'}"],
+               [tmp_path / "full/model.pt"], [tmp_path / "merged.pt"]]
+    expected = []
+    for source in sources:
+        lines = run("lora-eval", "generate", "--model", *source, "--data", data, "--max-new-tokens", 8, "--json", "--threads", 1).stdout
+        expected.append([json.loads(line)["text"] for line in lines.splitlines()])
+    assert [variant["answers"] for variant in report["variants"]] == expected
+    assert len({tuple(texts) for texts in expected}) >= 4

@@ -71,6 +71,7 @@ std::int32_t LoadedModel::pad_id() const {
 LoadedModel load_model(const ModelConfig& config, const DataSet& data) {
   const at::Device device = parse_device(config.device);
   LoadedModel loaded{Program::load(config.path), nullptr, {}, nullptr};
+  loaded.program.use_rewrites(config.rewrites);
   const TokenizerFiles files = tokenizer_files(config, loaded.program);
   if (!files.empty()) {
     loaded.tokenizer = make_tokenizer(files);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "model/rewrites/pattern.h"
 #include "model/uses.h"
 
 namespace lora {
@@ -49,12 +50,6 @@ c10::Symbol append_symbol() {
     return c10::Symbol::fromQualString("lora::append");
   }();
   return symbol;
-}
-
-std::vector<Value*> list_elements(Value* list) {
-  if (list->node()->kind() != c10::prim::ListConstruct) return {};
-  const auto inputs = list->node()->inputs();
-  return {inputs.begin(), inputs.end()};
 }
 
 /// The second of two concatenated tensors; null if it is not that.

@@ -58,6 +58,7 @@ void CachedExecutable::Impl::compile(std::vector<HookedSite> hooks, bool in_plac
   selects = builder.select_rows();
   builder.hook(order);
   appends = in_place && append_in_place(builder.graph());
+  builder.rewrite(program->usable_rewrite_names());
   std::vector<SiteHook> functions;
   for (HookedSite& hooked : hooks) functions.push_back(std::move(hooked.hook));
   table = c10::make_intrusive<HookTable>(std::move(functions));

@@ -68,11 +68,13 @@ Executable Program::executable(std::vector<HookedSite> hooks) const {
   impl->table = c10::make_intrusive<HookTable>(std::move(functions));
   GraphBuilder plain(impl_->lowered, impl_->info.key_prefix);
   plain.hook(order);
+  plain.rewrite(impl_->usable_rewrite_names());
   impl->full = plain.compile();
   if (impl_->can_select_rows()) {
     GraphBuilder selecting(impl_->lowered, impl_->info.key_prefix);
     selecting.select_rows();
     selecting.hook(order);
+    selecting.rewrite(impl_->usable_rewrite_names());
     impl->selecting = selecting.compile();
   }
   return Executable(std::move(impl));

@@ -2,9 +2,12 @@
 
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
+#include <algorithm>
+
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 #include "model/hook_op.h"
+#include "model/rewrites/rewrite.h"
 #include "model/roles.h"
 #include "model/select_rows.h"
 
@@ -29,6 +32,16 @@ void GraphBuilder::hook(const std::vector<std::size_t>& order) {
     for (const SiteUse& use : site.uses)
       insert_hook(use, weight_input(site.site.weight), static_cast<std::int64_t>(i), table_);
   }
+}
+
+std::vector<RewriteCount> GraphBuilder::rewrite(const std::vector<std::string>& names) {
+  std::vector<RewriteCount> counts;
+  for (const Rewrite& each : all_rewrites()) {
+    if (std::find(names.begin(), names.end(), each.name) == names.end()) continue;
+    torch::jit::EliminateDeadCode(copy_.graph);  // what the one before left would look like further users
+    if (const int places = each.apply(*copy_.graph)) counts.push_back({each.name, places});
+  }
+  return counts;
 }
 
 torch::jit::Code GraphBuilder::compile() {

@@ -23,6 +23,10 @@ class GraphBuilder {
   /// Puts hook number i of the table at site number order[i] of locate_sites.
   void hook(const std::vector<std::size_t>& order);
 
+  /// Makes these rewrites (rewrites/rewrite.h), in the order in which they are listed there; the number of places of
+  /// each. Goes last.
+  std::vector<RewriteCount> rewrite(const std::vector<std::string>& names);
+
   const std::vector<LocatedSite>& located() const { return located_; }
   torch::jit::Graph& graph() { return *copy_.graph; }
   torch::jit::Code compile();

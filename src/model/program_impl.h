@@ -26,6 +26,8 @@ struct Program::Impl {
   at::Device device = at::kCPU;
   std::shared_future<std::string> fingerprint;
   mutable std::optional<bool> selectable;
+  std::vector<std::string> wanted_rewrites;
+  mutable std::optional<std::vector<RewriteCount>> rewrites;
 
   /// Loads and lowers `file`.
   explicit Impl(std::filesystem::path file);
@@ -44,6 +46,10 @@ struct Program::Impl {
 
   /// Whether the head can be given chosen rows only: tried once on the probe, without hooks.
   bool can_select_rows() const;
+
+  /// The wanted rewrites that apply: tried once on the probe, without hooks.
+  const std::vector<RewriteCount>& usable_rewrites() const;
+  std::vector<std::string> usable_rewrite_names() const;
 
  private:
   void index_weights();

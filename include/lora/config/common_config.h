@@ -13,6 +13,7 @@ namespace lora {
 struct ModelConfig {
   std::string path, tokenizer, device = "cpu";
   std::int64_t threads = 0;
+  std::vector<std::string> rewrites = {"all"};
 
   template <class V>
   void visit(V& v) {
@@ -20,6 +21,9 @@ struct ModelConfig {
     v("tokenizer", tokenizer,
       "tokenizer.json, SentencePiece .model or their folder; default: the one inside the model file",
       Placeholder{"PATH"});
+    v("rewrites", rewrites,
+      "faster operations for patterns of the model: all, none, or some of norm, mlp, rotary, attention",
+      Placeholder{"NAME"}, CommaSeparated{});
     v("device", device, "cpu, cuda or cuda:N", Placeholder{"DEVICE"});
   }
 

@@ -48,6 +48,12 @@ struct HookedSite {
   SiteHook hook;
 };
 
+/// A rewrite of the graph (docs/targets.md) and at how many places it is made.
+struct RewriteCount {
+  std::string name;
+  int places = 0;
+};
+
 /// A graph with hooks in place, sharing its program's weights. Cheap to make; swapping adapters is hooks that
 /// look at another adapter. The program must outlive it.
 class Executable {
@@ -109,6 +115,13 @@ class Program {
   /// SHA-256 over sorted name, dtype, shape and content of all weights as loaded: what an adapter is tied to.
   /// Computed in the background from load() on.
   const std::string& fingerprint() const;
+
+  /// Which faster operations may replace patterns of the graph: names, "all" (the default) or "none". usage error for
+  /// others. For executables made afterwards.
+  void use_rewrites(const std::vector<std::string>& names);
+
+  /// Those of them that the graph has a place for and whose logits on a small probe are the plain graph's.
+  const std::vector<RewriteCount>& rewrites() const;
 
   Executable executable(std::vector<HookedSite> hooks = {}) const;
 

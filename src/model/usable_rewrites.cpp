@@ -1,0 +1,91 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "lora/base/error.h"
+#include "lora/base/log.h"
+#include "lora/base/text.h"
+#include "model/graph_builder.h"
+#include "model/hook_op.h"
+#include "model/program_impl.h"
+#include "model/rewrites/rewrite.h"
+#include "model/run_graph.h"
+
+namespace lora {
+namespace {
+
+constexpr double kTolerance = 1e-4;  ///< of logits, relative to the largest
+
+std::vector<std::string> known_names() {
+  std::vector<std::string> names;
+  for (const Rewrite& each : all_rewrites()) names.push_back(each.name);
+  return names;
+}
+
+/// The probe's logits with these rewrites, and where they were made.
+at::Tensor probe_logits(const Program::Impl& program, const std::vector<std::string>& names,
+                        std::vector<RewriteCount>* counts) {
+  GraphBuilder builder(program.lowered, program.info.key_prefix);
+  const auto made = builder.rewrite(names);
+  if (counts) *counts = made;
+  std::vector<c10::IValue> stack = program.stack(program.probe_inputs());
+  stack.push_back(c10::IValue::make_capsule(c10::make_intrusive<HookTable>(std::vector<SiteHook>{})));
+  return logits_of(run_graph(builder.compile(), std::move(stack)));
+}
+
+/// The rewrites among `names` that were made, or nothing if they change the logits.
+std::optional<std::vector<RewriteCount>> tried(const Program::Impl& program, const std::vector<std::string>& names,
+                                               const at::Tensor& expected) {
+  try {
+    std::vector<RewriteCount> counts;
+    const at::Tensor found = probe_logits(program, names, &counts);
+    const double difference = ((found - expected).abs().max() / expected.abs().max()).item<double>();
+    if (difference <= kTolerance) return counts;
+    log_debug("model", "rewrites ", join(names, ", "), " change the logits by ", difference, ": not used");
+  } catch (const std::exception& error) {
+    log_debug("model", "rewrites ", join(names, ", "), " fail: ", error.what());
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const std::vector<RewriteCount>& Program::Impl::usable_rewrites() const {
+  if (rewrites) return *rewrites;
+  rewrites.emplace();
+  if (wanted_rewrites.empty()) return *rewrites;
+  const at::NoGradGuard no_grad;
+  const at::Tensor expected = probe_logits(*this, {}, nullptr);
+  if (const auto all = tried(*this, wanted_rewrites, expected)) return *(rewrites = *all);
+  for (const std::string& name : wanted_rewrites) {
+    const auto one = tried(*this, {name}, expected);
+    if (one) rewrites->insert(rewrites->end(), one->begin(), one->end());
+  }
+  return *rewrites;
+}
+
+std::vector<std::string> Program::Impl::usable_rewrite_names() const {
+  std::vector<std::string> names;
+  for (const RewriteCount& each : usable_rewrites()) names.push_back(each.name);
+  return names;
+}
+
+void Program::use_rewrites(const std::vector<std::string>& names) {
+  const std::vector<std::string> known = known_names();
+  std::vector<std::string> wanted;
+  for (const std::string& name : names) {
+    if (name == "all")
+      wanted.insert(wanted.end(), known.begin(), known.end());
+    else if (std::find(known.begin(), known.end(), name) != known.end())
+      wanted.push_back(name);
+    else if (name != "none")
+      throw Error(ExitCode::usage, cat("--rewrites: no rewrite is called \"", printable(name), "\""),
+                  cat("give all, none, or some of ", join(known, ", ")));
+  }
+  impl_->wanted_rewrites = std::move(wanted);
+  impl_->rewrites.reset();
+}
+
+const std::vector<RewriteCount>& Program::rewrites() const { return impl_->usable_rewrites(); }
+
+}  // namespace lora

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 #include "data/ignored_label.h"
 #include "lora/base/error.h"
@@ -20,14 +22,14 @@ at::Tensor filled(std::int64_t rows, std::int64_t time, std::int64_t value) {
   return at::full({rows, time}, value, at::kLong);
 }
 
-/// Flat positions whose next token is labelled, and these tokens.
-void add_targets(Batch& batch, const std::vector<const EncodedRow*>& rows) {
+/// Flat positions whose next token is labelled, and these tokens. Row b starts at starts[b].
+void add_targets(Batch& batch, const std::vector<const EncodedRow*>& rows, const std::vector<std::int64_t>& starts) {
   std::vector<std::int64_t> positions, targets;
   for (std::size_t b = 0; b < rows.size(); ++b) {
     const TokenIds& labels = rows[b]->labels;
     for (std::size_t t = 0; t + 1 < labels.size(); ++t) {
       if (labels[t + 1] == kIgnoredLabel) continue;
-      positions.push_back(static_cast<std::int64_t>(b) * batch.time + static_cast<std::int64_t>(t));
+      positions.push_back(starts[b] + static_cast<std::int64_t>(t));
       targets.push_back(labels[t + 1]);
     }
   }
@@ -41,29 +43,46 @@ void add_classes(Batch& batch, const std::vector<const EncodedRow*>& rows) {
   batch.targets = at::tensor(classes, at::kLong);
 }
 
+/// Where the rows start in the flattened batch; sets its shape.
+std::vector<std::int64_t> lay_out(Batch& batch, const std::vector<std::int64_t>& lengths, Layout layout) {
+  std::vector<std::int64_t> starts;
+  batch.real_tokens = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+  if (layout == Layout::packed) {
+    batch.rows = 1;
+    batch.time = batch.real_tokens;
+    batch.inputs.documents = lengths;
+    std::int64_t start = 0;
+    for (const std::int64_t length : lengths) starts.push_back(std::exchange(start, start + length));
+  } else {
+    batch.rows = static_cast<std::int64_t>(lengths.size());
+    batch.time = *std::max_element(lengths.begin(), lengths.end());
+    for (std::int64_t b = 0; b < batch.rows; ++b) starts.push_back(b * batch.time);
+  }
+  return starts;
+}
+
 }  // namespace
 
-Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, bool classification) {
+Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, bool classification,
+                 Layout layout) {
   if (rows.empty()) throw Error(ExitCode::internal, "a batch without rows");
   Batch batch;
-  batch.rows = static_cast<std::int64_t>(rows.size());
-  for (const EncodedRow* row : rows) batch.time = std::max(batch.time, input_length(*row, classification));
+  std::vector<std::int64_t> lengths;
+  for (const EncodedRow* row : rows) lengths.push_back(input_length(*row, classification));
+  const std::vector<std::int64_t> starts = lay_out(batch, lengths, layout);
   batch.inputs.input_ids = filled(batch.rows, batch.time, pad_id);
   batch.inputs.attention_mask = filled(batch.rows, batch.time, 0);
   const bool typed =
       std::any_of(rows.begin(), rows.end(), [](const auto* row) { return !row->types.empty(); });
   if (typed) batch.inputs.token_type_ids = filled(batch.rows, batch.time, 0);
-  for (std::int64_t b = 0; b < batch.rows; ++b) {
-    const EncodedRow& row = *rows[static_cast<std::size_t>(b)];
-    const std::int64_t length = input_length(row, classification);
-    batch.real_tokens += length;
-    std::copy_n(row.ids.begin(), length, batch.inputs.input_ids.data_ptr<std::int64_t>() + b * batch.time);
-    std::fill_n(batch.inputs.attention_mask.data_ptr<std::int64_t>() + b * batch.time, length, 1);
+  for (std::size_t b = 0; b < rows.size(); ++b) {
+    const EncodedRow& row = *rows[b];
+    std::copy_n(row.ids.begin(), lengths[b], batch.inputs.input_ids.data_ptr<std::int64_t>() + starts[b]);
+    std::fill_n(batch.inputs.attention_mask.data_ptr<std::int64_t>() + starts[b], lengths[b], 1);
     if (row.types.empty()) continue;
-    std::copy_n(row.types.begin(), length,
-                batch.inputs.token_type_ids.data_ptr<std::int64_t>() + b * batch.time);
+    std::copy_n(row.types.begin(), lengths[b], batch.inputs.token_type_ids.data_ptr<std::int64_t>() + starts[b]);
   }
-  classification ? add_classes(batch, rows) : add_targets(batch, rows);
+  classification ? add_classes(batch, rows) : add_targets(batch, rows, starts);
   batch.labelled = batch.targets.size(0);
   return batch;
 }

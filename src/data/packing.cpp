@@ -16,14 +16,29 @@ void sort_by_length(std::vector<std::size_t>& numbers, const std::vector<std::in
                    [&](std::size_t a, std::size_t b) { return lengths[a] < lengths[b]; });
 }
 
+std::int64_t position_count(const std::vector<std::size_t>& rows, const std::vector<std::int64_t>& lengths,
+                            Layout layout) {
+  std::int64_t sum = 0, longest = 0;
+  for (const std::size_t row : rows) {
+    sum += lengths[row];
+    longest = std::max(longest, lengths[row]);
+  }
+  return layout == Layout::packed ? sum : longest * static_cast<std::int64_t>(rows.size());
+}
+
 std::vector<std::vector<std::size_t>> pack(const std::vector<std::size_t>& sorted,
-                                           const std::vector<std::int64_t>& lengths,
-                                           std::int64_t max_tokens) {
+                                           const std::vector<std::int64_t>& lengths, std::int64_t max_tokens,
+                                           Layout layout) {
   std::vector<std::vector<std::size_t>> groups;
-  for (std::size_t number : sorted) {
-    const bool full = groups.empty() ||
-                      (static_cast<std::int64_t>(groups.back().size()) + 1) * lengths[number] > max_tokens;
-    if (full) groups.emplace_back();
+  std::int64_t sum = 0;
+  for (const std::size_t number : sorted) {
+    const std::int64_t rows = groups.empty() ? 1 : static_cast<std::int64_t>(groups.back().size()) + 1;
+    sum += lengths[number];
+    const std::int64_t positions = layout == Layout::packed ? sum : rows * lengths[number];
+    if (groups.empty() || positions > max_tokens) {
+      groups.emplace_back();
+      sum = lengths[number];
+    }
     groups.back().push_back(number);
   }
   return groups;

@@ -42,7 +42,7 @@ Update Sampler::update(std::int64_t number) const {
   std::vector<std::size_t> rows(cached_order_.begin() + static_cast<std::ptrdiff_t>(begin),
                                 cached_order_.begin() + static_cast<std::ptrdiff_t>(end));
   sort_by_length(rows, lengths_);
-  return {pack(rows, lengths_, options_.max_tokens)};
+  return {pack(rows, lengths_, options_.max_tokens, options_.layout)};
 }
 
 /// Shuffled rows. Bucketing sorts those of 50 updates by length and then shuffles these updates; the rows of
@@ -76,23 +76,19 @@ std::vector<std::vector<std::size_t>> evaluation_batches(const std::vector<Encod
   std::vector<std::size_t> numbers(rows.size());
   std::iota(numbers.begin(), numbers.end(), std::size_t{0});
   sort_by_length(numbers, lengths);
-  return pack(numbers, lengths, max_tokens);
+  return pack(numbers, lengths, max_tokens, Layout::padded);
 }
 
 double padding_share(const std::vector<EncodedRow>& rows, const Sampler& sampler) {
   const auto lengths = lengths_of(rows);
-  std::int64_t real = 0, padded = 0;
+  std::int64_t real = 0, computed = 0;
   for (std::int64_t number = 0; number < sampler.updates_per_epoch(); ++number) {
     for (const auto& batch : sampler.update(number).micro_batches) {
-      std::int64_t longest = 0;
-      for (std::size_t row : batch) {
-        real += lengths[row];
-        longest = std::max(longest, lengths[row]);
-      }
-      padded += longest * static_cast<std::int64_t>(batch.size());
+      real += position_count(batch, lengths, Layout::packed);
+      computed += position_count(batch, lengths, sampler.layout());
     }
   }
-  return 1.0 - static_cast<double>(real) / static_cast<double>(padded);
+  return 1.0 - static_cast<double>(real) / static_cast<double>(computed);
 }
 
 }  // namespace lora

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "eval/device_batch.h"
+#include "eval/head_parts.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 
@@ -25,15 +26,33 @@ bool serves(const EncodedRow& row, const TokenIds& ids, const TokenIds& labels) 
       [](std::int32_t theirs, std::int32_t rows) { return !is_labelled(theirs) || is_labelled(rows); });
 }
 
-/// log softmax(logits)[row, id] for pairs of both, float64 on the CPU.
-std::vector<double> log_likelihoods(const at::Tensor& logits, const std::vector<std::int64_t>& rows,
-                                    const std::vector<std::int64_t>& ids) {
-  const at::Tensor row = at::tensor(rows, at::kLong).to(logits.device());
-  const at::Tensor id = at::tensor(ids, at::kLong).to(logits.device());
-  const at::Tensor chosen = logits.flatten().index_select(0, row * logits.size(1) + id);
+/// log softmax(logits)[row, id] for pairs of both, float64 on the CPU. `rows` rise.
+std::vector<double> log_likelihoods(const at::Tensor& logits, const at::Tensor& rows, const at::Tensor& ids) {
+  const at::Tensor wide = logits.to(at::kFloat), row = rows.to(logits.device()), id = ids.to(logits.device());
+  const at::Tensor chosen = wide.flatten().index_select(0, row * wide.size(1) + id);
   const at::Tensor result =
-      (chosen - logits.logsumexp(1).index_select(0, row)).to(at::kCPU, at::kDouble).contiguous();
+      (chosen - wide.logsumexp(1).index_select(0, row)).to(at::kCPU, at::kDouble).contiguous();
   return {result.const_data_ptr<double>(), result.const_data_ptr<double>() + result.numel()};
+}
+
+/// The same for labelled positions of a batch, by number. Parts of them pass the head at a time where it is apart.
+std::vector<double> log_likelihoods(const Executable& executable, const Batch& batch,
+                                    const std::vector<std::int64_t>& terms, const std::vector<std::int64_t>& ids) {
+  const at::Tensor id = at::tensor(ids, at::kLong), term = at::tensor(terms, at::kLong);
+  if (!executable.splits_at_head())
+    return log_likelihoods(executable.logits_at(batch.inputs, batch.positions), term, id);
+  std::vector<double> all;
+  for_each_head_part(executable.before_head(batch.inputs, batch.positions),
+                     [&](std::int64_t begin, const at::Tensor& part) {
+                       const auto place = [&](std::int64_t row) {
+                         return std::lower_bound(terms.begin(), terms.end(), row) - terms.begin();
+                       };
+                       const std::int64_t first = place(begin), count = place(begin + part.size(0)) - first;
+                       const auto some = log_likelihoods(executable.head(part), term.narrow(0, first, count) - begin,
+                                                         id.narrow(0, first, count));
+                       all.insert(all.end(), some.begin(), some.end());
+                     });
+  return all;
 }
 
 }  // namespace
@@ -102,7 +121,6 @@ void Evaluation::score(const Executable& executable, const std::vector<std::size
                        at::Device device, Scores& scores, std::vector<RowOutcome>& outcomes) const {
   const Batch batch = batch_of(numbers, device);
   if (batch.labelled == 0) return;
-  const at::Tensor logits = executable.logits_at(batch.inputs, batch.positions).to(at::kFloat);
   const at::Tensor positions = batch.positions.to(at::kCPU), targets = batch.targets.to(at::kCPU);
   std::vector<std::int64_t> terms, ids;
   std::vector<std::pair<double*, double>> sums;  ///< what a log-likelihood is added to, and its sign
@@ -122,7 +140,7 @@ void Evaluation::score(const Executable& executable, const std::vector<std::size
       want(candidate.ids[next], &scores[candidate.question][candidate.word], 1);
     }
   }
-  const auto likelihoods = log_likelihoods(logits, terms, ids);
+  const auto likelihoods = log_likelihoods(executable, batch, terms, ids);
   for (std::size_t i = 0; i < sums.size(); ++i) *sums[i].first += sums[i].second * likelihoods[i];
 }
 

@@ -44,6 +44,9 @@ void Variant::use_adapter(const std::filesystem::path& folder, const LoadedModel
 void Variant::use_model(const std::filesystem::path& file, const LoadedModel& base) {
   own_ = std::make_unique<Program>(Program::load(file));
   program_ = own_.get();
+  std::vector<std::string> rewrites;
+  for (const RewriteCount& each : base.program.rewrites()) rewrites.push_back(each.name);
+  own_->use_rewrites(rewrites);
   const ModelInfo &info = own_->info(), &expected = base.program.info();
   if (info.vocab_size != expected.vocab_size || info.task != expected.task) {
     throw Error(ExitCode::mismatch,

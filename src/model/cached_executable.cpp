@@ -10,9 +10,9 @@
 #include "lora/base/log.h"
 #include "lora/base/text.h"
 #include "model/cache_op.h"
-#include "model/device.h"
 #include "model/graph_builder.h"
 #include "model/hook_op.h"
+#include "model/method_graph.h"
 #include "model/program_impl.h"
 #include "model/run_graph.h"
 
@@ -21,29 +21,11 @@ namespace {
 
 constexpr double kTolerance = 1e-4;  ///< of logits, relative to the largest
 
-/// For each site of `forward` that is hooked, the number of the same site in `decode`. internal error if it
-/// is not there.
-std::vector<std::size_t> same_sites(const std::vector<HookedSite>& hooks,
-                                    const std::vector<LocatedSite>& located) {
-  std::vector<std::size_t> order;
-  for (const HookedSite& hooked : hooks) {
-    const auto found = std::find_if(located.begin(), located.end(), [&](const LocatedSite& each) {
-      return each.site.weight == hooked.site->weight && each.site.kind == hooked.site->kind;
-    });
-    if (found == located.end())
-      throw Error(ExitCode::internal,
-                  cat("\"decode\" does not use \"", hooked.site->path, "\" as forward does"));
-    order.push_back(static_cast<std::size_t>(found - located.begin()));
-  }
-  return order;
-}
-
 }  // namespace
 
 struct CachedExecutable::Impl {
   const Program::Impl* program;
-  Lowered lowered;
-  std::vector<const at::Tensor*> weights;  ///< by slot: the program's, so that replaced ones count
+  std::shared_ptr<const MethodGraph> method;
   c10::intrusive_ptr<HookTable> table;
   std::optional<torch::jit::Code> code;
   bool selects = false, appends = false;
@@ -53,7 +35,7 @@ struct CachedExecutable::Impl {
 };
 
 void CachedExecutable::Impl::compile(std::vector<HookedSite> hooks, bool in_place) {
-  GraphBuilder builder(lowered, program->info.key_prefix);
+  GraphBuilder builder(method->lowered, program->info.key_prefix);
   const std::vector<std::size_t> order = same_sites(hooks, builder.located());
   selects = builder.select_rows();
   builder.hook(order);
@@ -78,11 +60,10 @@ at::Tensor CachedExecutable::next_logits(const CachedInputs& inputs, KeyValueCac
     std::vector<std::int64_t> sizes = impl_->empty_past;
     sizes[1] = rows;
     cache.storage =
-        at::empty(sizes, at::dtype(impl_->weights.front()->scalar_type()).device(impl_->program->device));
+        at::empty(sizes, at::dtype(impl_->method->weights.front()->scalar_type()).device(impl_->program->device));
   }
-  std::vector<c10::IValue> stack{inputs.input_ids, inputs.attention_mask, inputs.position_ids,
-                                 cache.storage.narrow(3, 0, cache.length)};
-  for (const at::Tensor* weight : impl_->weights) stack.emplace_back(*weight);
+  std::vector<c10::IValue> stack = impl_->method->stack(
+      {inputs.input_ids, inputs.attention_mask, inputs.position_ids, cache.storage.narrow(3, 0, cache.length)});
   stack.push_back(c10::IValue::make_capsule(impl_->table));
   if (impl_->selects) {
     const auto options = at::dtype(at::kLong).device(impl_->program->device);
@@ -124,23 +105,18 @@ std::optional<CachedExecutable> Program::cached_executable(std::vector<HookedSit
   if (!impl_->info.past) return std::nullopt;
   const at::NoGradGuard no_grad;
   try {
+    const auto method = std::make_shared<const MethodGraph>(
+        *impl_, "decode", std::vector<std::string>{"input_ids", "attention_mask", "position_ids", "past"}, 2);
+    const Executable plain = executable(hooks);
     for (const bool in_place : {true, false}) {
       auto impl = std::make_unique<CachedExecutable::Impl>();
       impl->program = impl_.get();
-      impl->lowered = lower_cached(impl_->archive.module, "decode");
-      move_constants(*impl->lowered.graph, impl_->device);
+      impl->method = method;
       const PastShape& past = *impl_->info.past;
       impl->empty_past = {past.tensors, 0, past.heads, 0, past.head_size};
-      for (const WeightSlot& slot : impl->lowered.slots) {
-        const auto known = impl_->weight_of_path.find(slot.path);
-        Weight& own = impl->lowered.weights[slot.weight];
-        own.value = own.value.to(impl_->device);
-        impl->weights.push_back(
-            known == impl_->weight_of_path.end() ? &own.value : &impl_->lowered.weights[known->second].value);
-      }
       impl->compile(hooks, in_place);
       CachedExecutable cached(std::move(impl));
-      const double difference = difference_from_forward(cached, executable(hooks), info(), device());
+      const double difference = difference_from_forward(cached, plain, info(), device());
       if (difference <= kTolerance) return cached;
       log_debug("model", "\"decode\" differs from forward by ", difference, in_place ? " in place" : "");
     }

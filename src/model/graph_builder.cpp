@@ -26,6 +26,25 @@ bool GraphBuilder::select_rows() {
   return head != nullptr;
 }
 
+bool GraphBuilder::keep_body() {
+  SiteUse* head = find_head(copy_, located_);
+  if (!head) return false;
+  select_rows_before(*head);
+  copy_.graph->eraseOutput(0);
+  copy_.graph->registerOutput(head->input);
+  return true;
+}
+
+bool GraphBuilder::keep_head() {
+  SiteUse* head = find_head(copy_, located_);
+  if (!head) return false;
+  torch::jit::Value* rows = copy_.graph->addInput("rows");
+  rows->setType(c10::TensorType::get());
+  head->node->replaceInputWith(head->input, rows);
+  head->input = rows;
+  return true;
+}
+
 void GraphBuilder::hook(const std::vector<std::size_t>& order) {
   for (std::size_t i = 0; i < order.size(); ++i) {
     const LocatedSite& site = located_[order[i]];

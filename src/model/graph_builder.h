@@ -20,6 +20,13 @@ class GraphBuilder {
   /// that a hook at the head sees the chosen rows.
   bool select_rows();
 
+  /// Ends the graph with what enters the head at chosen rows [n, d], which a new input `positions` tells; false if the
+  /// head was not found. Goes before hook().
+  bool keep_body();
+
+  /// Starts the graph with what enters the head: a new input `rows` [n, d]. The same conditions.
+  bool keep_head();
+
   /// Puts hook number i of the table at site number order[i] of locate_sites.
   void hook(const std::vector<std::size_t>& order);
 

@@ -269,17 +269,20 @@ Lowered lower(const torch::jit::Module& module, const std::string& name) {
   return lowered;
 }
 
-Lowered lower_cached(const torch::jit::Module& module, const std::string& name) {
+Lowered lower_method(const torch::jit::Module& module, const std::string& name, const std::vector<std::string>& inputs,
+                     std::size_t outputs) {
   const torch::jit::Method method = method_of(module, name);
   Lowered lowered = inlined(module, method);
-  lowered.inputs = {"input_ids", "attention_mask", "position_ids", "past"};
+  lowered.inputs = inputs;
   Graph& graph = *lowered.graph;
-  Node* result = graph.outputs().size() == 1 ? graph.outputs()[0]->node() : nullptr;
-  const bool fits = method.function().getSchema().arguments().size() == lowered.inputs.size() + 1 && result &&
-                    result->kind() == prim::TupleConstruct && result->inputs().size() == 2;
-  if (!fits) refuse(cat("\"", name, "\" does not take ids, mask, positions and past, or return logits and past"));
-  graph.eraseOutput(0);
-  for (Value* output : result->inputs()) graph.registerOutput(output);
+  const auto unfit = [&] { refuse(cat("\"", name, "\" does not take ", join(inputs, ", "), " or return ", outputs, " tensors")); };
+  if (method.function().getSchema().arguments().size() != inputs.size() + 1 || graph.outputs().size() != 1) unfit();
+  if (outputs > 1) {
+    Node* result = graph.outputs()[0]->node();
+    if (result->kind() != prim::TupleConstruct || result->inputs().size() != outputs) unfit();
+    graph.eraseOutput(0);
+    for (Value* output : result->inputs()) graph.registerOutput(output);
+  }
   tidy(module, lowered);
   return lowered;
 }

@@ -34,8 +34,9 @@ struct Lowered {
 /// frozen into constants.
 Lowered lower(const torch::jit::Module& module, const std::string& method);
 
-/// The same for a method (input_ids, attention_mask, position_ids, past) -> (logits, past), all of whose inputs and both
-/// of whose outputs the graph keeps.
-Lowered lower_cached(const torch::jit::Module& module, const std::string& method);
+/// The same for another method that takes `inputs` and returns a tensor or a tuple of `outputs` tensors, all of which
+/// the graph keeps.
+Lowered lower_method(const torch::jit::Module& module, const std::string& method,
+                     const std::vector<std::string>& inputs, std::size_t outputs);
 
 }  // namespace lora

@@ -60,17 +60,18 @@ ModelInputs Program::Impl::probe_inputs() const {
 }
 
 std::vector<c10::IValue> Program::Impl::stack(const ModelInputs& inputs) const {
+  const auto filled = [&](const at::Tensor& given, std::int64_t value) {
+    return given.defined() || !inputs.input_ids.defined() ? given : at::full_like(inputs.input_ids, value);
+  };
   std::vector<c10::IValue> values;
   values.reserve(lowered.inputs.size() + lowered.slots.size() + 2);
   for (const std::string& name : lowered.inputs) {
     if (name == "input_ids")
       values.emplace_back(inputs.input_ids);
     else if (name == "attention_mask")
-      values.emplace_back(inputs.attention_mask.defined() ? inputs.attention_mask
-                                                          : at::ones_like(inputs.input_ids));
+      values.emplace_back(filled(inputs.attention_mask, 1));
     else
-      values.emplace_back(inputs.token_type_ids.defined() ? inputs.token_type_ids
-                                                          : at::zeros_like(inputs.input_ids));
+      values.emplace_back(filled(inputs.token_type_ids, 0));
   }
   for (const WeightSlot& slot : lowered.slots) values.emplace_back(lowered.weights[slot.weight].value);
   return values;

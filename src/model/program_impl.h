@@ -15,6 +15,8 @@
 
 namespace lora {
 
+struct MethodGraph;
+
 struct Program::Impl {
   std::filesystem::path path;
   Archive archive;  ///< as loaded
@@ -25,7 +27,8 @@ struct Program::Impl {
   std::map<std::string, std::size_t> weight_of_path;
   at::Device device = at::kCPU;
   std::shared_future<std::string> fingerprint;
-  mutable std::optional<bool> selectable;
+  mutable std::optional<bool> split;
+  mutable std::optional<std::shared_ptr<const MethodGraph>> packed;
   std::vector<std::string> wanted_rewrites;
   mutable std::optional<std::vector<RewriteCount>> rewrites;
 
@@ -44,8 +47,11 @@ struct Program::Impl {
   /// Small valid inputs: ids 1, 2, 3 ... within the vocabulary; the last row is padded by two.
   ModelInputs probe_inputs() const;
 
-  /// Whether the head can be given chosen rows only: tried once on the probe, without hooks.
-  bool can_select_rows() const;
+  /// Whether the graph can be cut in front of the head: tried once on the probe, without hooks.
+  bool can_split() const;
+
+  /// The method `packed` if it can be used: tried once on the probe, without hooks. Null if not.
+  std::shared_ptr<const MethodGraph> usable_packed() const;
 
   /// The wanted rewrites that apply: tried once on the probe, without hooks.
   const std::vector<RewriteCount>& usable_rewrites() const;

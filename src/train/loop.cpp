@@ -56,7 +56,8 @@ Outcome Loop::run() {
 void Loop::update(std::int64_t number) {
   const MemoryMeter meter;
   const double start = monotonic_seconds();
-  const StepResult result = run_step(session_, trainee_, sampler_.update(number), plan_.schedule.at(number));
+  const StepResult result = run_step(session_, trainee_, sampler_.update(number), sampler_.layout(),
+                                     plan_.schedule.at(number));
   step_seconds_.push_back(monotonic_seconds() - start);
   outcome_.activation_bytes = std::max(outcome_.activation_bytes, meter.peak_bytes());
   outcome_.tokens += result.tokens;

@@ -66,6 +66,7 @@ void describe_data(Plan& plan, const Session& session, const Sampler& sampler) {
   plan.labelled = session.rows.report.labelled;
   plan.valid_rows = static_cast<std::int64_t>(session.valid.rows.size());
   plan.overlap = count_overlap(session.rows.rows, session.valid.rows);
+  plan.packed = sampler.layout() == Layout::packed;
   plan.padding_share = padding_share(session.rows.rows, sampler);
 }
 
@@ -78,6 +79,12 @@ double estimate_seconds(const Plan& plan) {
   const double epochs = static_cast<double>(plan.total_updates) / static_cast<double>(plan.updates_per_epoch);
   return plan.largest.seconds / static_cast<double>(plan.largest.rows * plan.largest.time) * positions *
          epochs;
+}
+
+std::string rewrites_text(const Plan& plan) {
+  std::vector<std::string> each;
+  for (const RewriteCount& rewrite : plan.rewrites) each.push_back(cat(rewrite.name, " ", rewrite.places));
+  return each.empty() ? "" : cat("rewrites  ", join(each, ", "), "\n");
 }
 
 std::string targets_text(const Plan& plan) {
@@ -129,6 +136,7 @@ Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler,
   const TrainConfig& config = session.config;
   Plan plan;
   plan.model = config.model.path;
+  plan.rewrites = session.model.program.rewrites();
   describe_method(plan, session, trainee);
   describe_data(plan, session, sampler);
   plan.batch_size = config.batch_size;
@@ -136,7 +144,8 @@ Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler,
   plan.total_updates = config.steps.value_or(config.epochs * plan.updates_per_epoch);
   plan.schedule = make_schedule(config, session.model.program.info().hidden_size, plan.total_updates);
   const auto rows = largest_micro_batch(session, sampler);
-  plan.largest = exact ? measure_pass(session, trainee, rows, true) : estimate_pass(session, trainee, rows);
+  plan.largest = exact ? measure_pass(session, trainee, rows, sampler.layout(), true)
+                       : estimate_pass(session, trainee, rows, sampler.layout());
   // After the pass the gradients are resident too; the moments come with the first update.
   const std::uint64_t resident = resident_bytes(), available = available_bytes();
   plan.peak_bytes =
@@ -157,7 +166,8 @@ std::string plan_text(const Plan& plan) {
   if (!plan.valid_summary.empty()) text += cat("valid     ", plan.valid_summary, "\n");
   if (plan.overlap > 0) text += cat("overlap   ", plan.overlap, " validation rows also occur in training\n");
   text += cat("updates   ", plan.total_updates, " of ", plan.batch_size, " rows, ", plan.updates_per_epoch,
-              " per epoch, padding ", percent(plan.padding_share, 1), "\n", "rate      ", plan.schedule.peak,
+              " per epoch, ", plan.packed ? "packed" : cat("padding ", percent(plan.padding_share, 1)), "\n",
+              rewrites_text(plan), "rate      ", plan.schedule.peak,
               " ", plan.schedule.kind, ", warm-up ", plan.schedule.warmup_steps, " updates\n",
               "memory    about ", human_bytes(plan.peak_bytes), " at peak");
   if (plan.available_bytes) text += cat(" (", human_bytes(plan.available_bytes), " available)");
@@ -170,7 +180,8 @@ std::string plan_text(const Plan& plan) {
 }
 
 Json plan_json(const Plan& plan) {
-  Json targets = Json::array();
+  Json targets = Json::array(), rewrites = Json::object();
+  for (const RewriteCount& rewrite : plan.rewrites) rewrites[rewrite.name] = rewrite.places;
   for (const TargetGroup& group : plan.targets) {
     targets.push_back({{"name", group.name}, {"count", group.count}, {"layers", group.layers}});
   }
@@ -185,6 +196,8 @@ Json plan_json(const Plan& plan) {
           {"labelled", plan.labelled},
           {"valid_rows", plan.valid_rows},
           {"overlap", plan.overlap},
+          {"rewrites", rewrites},
+          {"packed", plan.packed},
           {"padding_share", plan.padding_share},
           {"batch_size", plan.batch_size},
           {"updates_per_epoch", plan.updates_per_epoch},

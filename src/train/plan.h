@@ -27,6 +27,8 @@ struct Plan {
   std::vector<std::string> saved_modules;
   std::int64_t total_parameters = 0, trainable_parameters = 0;
   std::int64_t rows = 0, tokens = 0, labelled = 0, valid_rows = 0, overlap = 0;
+  std::vector<RewriteCount> rewrites;
+  bool packed = false;
   double padding_share = 0;
   std::int64_t batch_size = 0, updates_per_epoch = 0, total_updates = 0;
   Schedule schedule;

@@ -4,25 +4,38 @@
 
 #include "lora/base/process.h"
 #include "train/memory_meter.h"
-#include "train/step.h"
+#include "train/loss_gradient.h"
 
 namespace lora {
 namespace {
 
+std::int64_t length(const Session& session, std::size_t row) {
+  return static_cast<std::int64_t>(session.rows.rows[row].ids.size());
+}
+
 std::size_t longest_row(const Session& session, const std::vector<std::size_t>& rows) {
   return *std::max_element(rows.begin(), rows.end(), [&](std::size_t a, std::size_t b) {
-    return session.rows.rows[a].ids.size() < session.rows.rows[b].ids.size();
+    return length(session, a) < length(session, b);
   });
+}
+
+/// Positions that a micro-batch computes.
+std::int64_t positions(const Session& session, const std::vector<std::size_t>& rows, Layout layout) {
+  std::int64_t sum = 0;
+  for (const std::size_t row : rows) sum += length(session, row);
+  const std::int64_t padded =
+      length(session, longest_row(session, rows)) * static_cast<std::int64_t>(rows.size());
+  return layout == Layout::packed ? sum : padded;
 }
 
 }  // namespace
 
 std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampler& sampler) {
   std::vector<std::size_t> largest;
-  std::size_t most = 0;
+  std::int64_t most = 0;
   for (std::int64_t number = 0; number < sampler.updates_per_epoch(); ++number) {
     for (auto& rows : sampler.update(number).micro_batches) {
-      const std::size_t size = rows.size() * session.rows.rows[longest_row(session, rows)].ids.size();
+      const std::int64_t size = positions(session, rows, sampler.layout());
       if (size <= most) continue;
       most = size;
       largest = std::move(rows);
@@ -31,29 +44,34 @@ std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampl
   return largest;
 }
 
-Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, bool warm_up) {
-  const Batch batch = micro_batch(session, rows);
+Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout,
+                   bool warm_up) {
+  const Batch batch = micro_batch(session, rows, layout);
   trainee.set_training(true);
-  if (warm_up) accumulate(trainee.executable(), batch, session.classification());
+  if (warm_up) add_loss_gradient(trainee.executable(), batch, session.classification());
   const MemoryMeter meter;
   const double start = monotonic_seconds();
-  accumulate(trainee.executable(), batch, session.classification());
+  add_loss_gradient(trainee.executable(), batch, session.classification());
   const double seconds = monotonic_seconds() - start;
   trainee.set_training(false);
   trainee.optimizer().zero_grad();
   return {batch.rows, batch.time, seconds, meter.peak_bytes()};
 }
 
-Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows) {
+Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout) {
   const std::size_t longest = longest_row(session, rows);
-  Probe probe = measure_pass(session, trainee, {longest}, false);
+  Probe probe = measure_pass(session, trainee, {longest}, layout, false);
   if (rows.size() == 1) return probe;
-  const Probe two = measure_pass(session, trainee, {longest, longest}, false);
-  const std::uint64_t per_row = two.peak_bytes > probe.peak_bytes ? two.peak_bytes - probe.peak_bytes : 0;
-  const std::size_t further = rows.size() - 1;
-  probe.rows += static_cast<std::int64_t>(further);
-  probe.peak_bytes += per_row * further;
-  probe.seconds += std::max(0.0, two.seconds - probe.seconds) * static_cast<double>(further);
+  const Probe two = measure_pass(session, trainee, {longest, longest}, layout, false);
+  const std::int64_t one_size = probe.rows * probe.time, two_size = two.rows * two.time;
+  const std::int64_t size = positions(session, rows, layout);
+  const double further = static_cast<double>(size - one_size) / static_cast<double>(two_size - one_size);
+  const auto growth = [&](double one, double both) { return std::max(0.0, both - one) * further; };
+  probe.rows = layout == Layout::packed ? 1 : static_cast<std::int64_t>(rows.size());
+  probe.time = size / probe.rows;
+  probe.peak_bytes += static_cast<std::uint64_t>(
+      growth(static_cast<double>(probe.peak_bytes), static_cast<double>(two.peak_bytes)));
+  probe.seconds += growth(probe.seconds, two.seconds);
   return probe;
 }
 

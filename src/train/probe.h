@@ -16,15 +16,16 @@ struct Probe {
   std::uint64_t peak_bytes = 0;   ///< tensors that the pass allocated, at their highest
 };
 
-/// Row numbers of the micro-batch with the most padded tokens among the first epoch's updates.
+/// Row numbers of the micro-batch with the most positions among the first epoch's updates.
 std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampler& sampler);
 
 /// Measures a pass over these rows; `warm_up` runs it once before, as only the second tells the usual time. Trained
 /// values stay as they are, gradients are zero afterwards.
-Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, bool warm_up);
+Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout,
+                   bool warm_up);
 
 /// A pass over all `rows`, extrapolated from passes over one and two rows of the greatest length: activations and
-/// logits grow with the rows, temporaries of weights do not.
-Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows);
+/// logits grow with the positions, temporaries of weights do not.
+Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout);
 
 }  // namespace lora

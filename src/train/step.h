@@ -20,14 +20,9 @@ struct StepResult {
   double loss() const { return loss_sum / static_cast<double>(labelled > 0 ? labelled : 1); }
 };
 
-/// Adds the gradients of one micro-batch's summed loss; returns the sum. memory error if it does not fit.
-double accumulate(const Executable& executable, const Batch& batch, bool classification);
-
 /// One optimizer update of token-weighted accumulation: gradient = (sum over micro-batches of the gradient of the
 /// summed loss) / (labelled positions of the whole update), so that the split into micro-batches changes nothing.
-StepResult run_step(const Session& session, Trainee& trainee, const Update& update, double learning_rate);
-
-/// The micro-batch on the model's device.
-Batch micro_batch(const Session& session, const std::vector<std::size_t>& rows);
+StepResult run_step(const Session& session, Trainee& trainee, const Update& update, Layout layout,
+                    double learning_rate);
 
 }  // namespace lora

@@ -37,8 +37,10 @@ void check_options(const TrainConfig& config) {
   }
 }
 
-SamplerOptions sampler_options(const TrainConfig& config) {
-  return {config.batch_size, config.batch_tokens, config.bucket, static_cast<std::uint64_t>(config.seed)};
+SamplerOptions sampler_options(const TrainConfig& config, const Program& program) {
+  const bool packed = config.pack && program.packs();
+  return {config.batch_size, config.batch_tokens, config.bucket && !packed, static_cast<std::uint64_t>(config.seed),
+          packed ? Layout::packed : Layout::padded};
 }
 
 void show_plan(const Plan& plan) {
@@ -129,7 +131,7 @@ int train(const TrainConfig& config) {
   std::optional<RunFolder> run;
   if (!config.dry_run) run.emplace(config.out, config.overwrite);
   Session session = open_session(config);
-  const Sampler sampler(session.rows.rows, sampler_options(config));
+  const Sampler sampler(session.rows.rows, sampler_options(config, session.model.program));
   const bool eva = config.init == "eva" && config.init_adapter.empty();
   Trainee trainee(config, session.model.program, [&](Adapter& adapter) {
     if (eva) initialise_eva(session, sampler, adapter);

@@ -41,7 +41,7 @@ struct TrainConfig {
   double warmup = 0.03;
   std::int64_t batch_size = 16, batch_tokens = 4096;
   double weight_decay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, clip = 1.0;
-  bool bucket = true;
+  bool pack = true, bucket = true;
   std::int64_t seed = 42;
 
   std::optional<std::int64_t> eval_every;
@@ -106,14 +106,15 @@ struct TrainConfig {
     v("schedule", schedule, "rate after warm-up", OneOf{{"constant", "linear", "cosine"}});
     v("warmup", warmup, "share of the updates (below 1) or number of updates with rising rate", at_least(0));
     v("batch_size", batch_size, "rows per update", at_least(1));
-    v("batch_tokens", batch_tokens, "padded tokens that run at once; an update is split accordingly",
+    v("batch_tokens", batch_tokens, "tokens, padding included, that run at once; an update is split accordingly",
       at_least(1));
     v("weight_decay", weight_decay, "decoupled decay of matrices (none for norms and biases)", at_least(0));
     v("beta1", beta1, "AdamW's first decay", between(0, 0.9999999));
     v("beta2", beta2, "AdamW's second decay", between(0, 0.9999999));
     v("epsilon", epsilon, "AdamW's denominator floor", above(0));
     v("clip", clip, "largest gradient norm of an update; 0 = none", at_least(0));
-    v("bucket", bucket, "rows of similar length train together (less padding)");
+    v("pack", pack, "rows follow each other without padding, where the model file has the method \"packed\"");
+    v("bucket", bucket, "rows of similar length train together (less padding), where rows are not packed");
     v("seed", seed, "initial values, order of rows, dropout", at_least(0));
     v.section("Validation and output");
     v("out", out, "run folder: adapter/, config.json, metrics.jsonl, report.json", Placeholder{"DIR"},

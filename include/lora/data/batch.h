@@ -10,9 +10,15 @@
 
 namespace lora {
 
-/// Rows that run together, padded to the longest.
+/// How rows of different length share a batch.
+enum class Layout {
+  padded,  ///< each a row, padded to the longest
+  packed,  ///< documents that follow each other in one row
+};
+
+/// Rows that run together.
 struct Batch {
-  ModelInputs inputs;    ///< int64 [rows, time]
+  ModelInputs inputs;    ///< int64 [rows, time]; packed [1, time]
   at::Tensor positions;  ///< int64 [n]: flat positions b*time+t whose NEXT token is labelled (language model)
   at::Tensor targets;    ///< int64 [n] ids to be predicted there; or [rows] classes
   std::int64_t rows = 0, time = 0;
@@ -21,19 +27,20 @@ struct Batch {
 };
 
 /// The last token of a language-model row is never an input (nothing follows it): time = longest row - 1.
-Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, bool classification);
+Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, bool classification,
+                 Layout layout = Layout::padded);
 
-/// Row numbers of one optimizer update, split into micro-batches that each keep rows*time within a token
-/// budget.
+/// Row numbers of one optimizer update, split into micro-batches that each keep their positions within a token budget.
 struct Update {
   std::vector<std::vector<std::size_t>> micro_batches;
 };
 
 struct SamplerOptions {
   std::int64_t batch_size = 16;    ///< rows per update
-  std::int64_t max_tokens = 4096;  ///< padded tokens per micro-batch; a longer single row runs alone
+  std::int64_t max_tokens = 4096;  ///< positions per micro-batch, padding included; a longer single row runs alone
   bool bucket_by_length = true;    ///< rows of similar length meet in an update (windows of 50 updates)
   std::uint64_t seed = 42;
+  Layout layout = Layout::padded;
 };
 
 /// The order of training: update number n is a pure function of (rows, options, n). Every epoch visits each
@@ -43,6 +50,7 @@ class Sampler {
   Sampler(const std::vector<EncodedRow>& rows, SamplerOptions options);
   std::int64_t updates_per_epoch() const;
   Update update(std::int64_t number) const;  ///< number counts from 0 across epochs
+  Layout layout() const { return options_.layout; }
 
  private:
   std::vector<std::size_t> epoch_order(std::int64_t epoch) const;

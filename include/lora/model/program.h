@@ -30,6 +30,10 @@ struct ModelInputs {
   at::Tensor input_ids;
   at::Tensor attention_mask;  ///< 1 for real tokens, 0 for padding
   at::Tensor token_type_ids;
+
+  /// Lengths of documents that follow each other in the only row, each with positions and attention of its own; empty
+  /// if rows are rows. Only for programs that pack; attention_mask is then not looked at.
+  std::vector<std::int64_t> documents = {};
 };
 
 /// What a hook sees at one use of a site's weight.
@@ -65,11 +69,16 @@ class Executable {
   at::Tensor logits(const ModelInputs& inputs) const;
 
   /// Logits of a language model at flat positions b*time+t only: positions int64 [n] -> [n, vocabulary]. The
-  /// head is not computed elsewhere if the graph allows it (see selects_before_head).
+  /// head is not computed elsewhere if the graph allows it (splits_at_head).
   at::Tensor logits_at(const ModelInputs& inputs, const at::Tensor& positions) const;
 
-  /// True if logits_at skips unlabelled positions inside the graph; false if it selects from full logits.
-  bool selects_before_head() const;
+  /// True if the graph can be cut in front of the head, so that only chosen positions go through it.
+  bool splits_at_head() const;
+
+  /// logits_at in two steps, where it splits: what enters the head [n, d], and the head's logits [n, vocabulary] of any
+  /// rows of that.
+  at::Tensor before_head(const ModelInputs& inputs, const at::Tensor& positions) const;
+  at::Tensor head(const at::Tensor& rows) const;
 
  private:
   friend class Program;
@@ -122,6 +131,10 @@ class Program {
 
   /// Those of them that the graph has a place for and whose logits on a small probe are the plain graph's.
   const std::vector<RewriteCount>& rewrites() const;
+
+  /// True if executables take ModelInputs::documents: the file has the method `packed`, whose logits on a probe are those
+  /// of the documents apart, and attention skips what other documents hold.
+  bool packs() const;
 
   Executable executable(std::vector<HookedSite> hooks = {}) const;
 

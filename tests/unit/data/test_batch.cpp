@@ -44,6 +44,18 @@ TEST_CASE("batch: rows are right-padded, the last token is a target and no input
   CHECK(batch.labelled == 3);
 }
 
+TEST_CASE("batch: packed documents follow each other, and their positions count from the row's start") {
+  const EncodedRow a = row_of({5, 6, 7, 8}, {-100, -100, 7, 8}), b = row_of({9, 10}, {-100, 10});
+  const Batch batch = make_batch({&a, &b}, 99, false, lora::Layout::packed);
+  CHECK(batch.rows == 1);
+  CHECK(batch.time == 4);
+  CHECK((batch.inputs.documents == std::vector<std::int64_t>{3, 1}));
+  CHECK(at::equal(batch.inputs.input_ids, ints({5, 6, 7, 9}).view({1, 4})));
+  CHECK(at::equal(batch.positions, ints({1, 2, 3})));
+  CHECK(at::equal(batch.targets, ints({7, 8, 10})));
+  CHECK(batch.real_tokens == 4);
+}
+
 TEST_CASE("batch: eos that equals the padding id is masked by length, never by id") {
   const EncodedRow a = row_of({5, 2, 6, 2}, {-100, 2, 6, 2}), b = row_of({7, 8}, {-100, 8});
   const Batch batch = make_batch({&a, &b}, 2, false);

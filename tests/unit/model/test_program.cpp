@@ -157,7 +157,7 @@ TEST_CASE("program: logits at positions equal the rows of all logits, head skipp
   const at::Tensor positions = at::tensor({0, 7, 20, 32}, at::kLong);
   const at::NoGradGuard no_grad;
   const at::Tensor all = executable.logits(inputs).flatten(0, 1).index_select(0, positions);
-  CHECK(executable.selects_before_head());
+  CHECK(executable.splits_at_head());
   CHECK(at::allclose(executable.logits_at(inputs, positions), all, 1e-5, 1e-5));
 }
 

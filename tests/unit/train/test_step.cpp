@@ -15,7 +15,7 @@ at::Tensor values_after(const Session& session, const TrainConfig& config, int u
                         const std::vector<std::vector<std::size_t>>& micro_batches) {
   Program program = Program::load(config.model.path);
   Trainee trainee(config, program);
-  for (int i = 0; i < updates; ++i) run_step(session, trainee, {micro_batches}, 1e-2);
+  for (int i = 0; i < updates; ++i) run_step(session, trainee, {micro_batches}, Layout::padded, 1e-2);
   return trainee.optimizer().flat_values().clone();
 }
 
@@ -49,7 +49,7 @@ TEST_CASE("step: the reported loss is the mean over labelled tokens, padding and
     }
     tokens += static_cast<std::int64_t>(row.ids.size()) - 1;
   }
-  const StepResult result = run_step(session, trainee, {{{0, 1, 2}}}, 0);
+  const StepResult result = run_step(session, trainee, {{{0, 1, 2}}}, Layout::padded, 0);
   CHECK(result.labelled == labelled);
   CHECK(result.tokens == tokens);
   CHECK(result.loss_sum == Catch::Detail::Approx(expected).epsilon(1e-5));
@@ -62,6 +62,6 @@ TEST_CASE("step: a non-finite loss changes nothing") {
   Trainee trainee(fixture.config, program);
   const at::Tensor before = trainee.optimizer().flat_values().clone();
   program.set_weight("head_weight", at::full_like(program.weight("head_weight").value, NAN));
-  CHECK_FALSE(run_step(session, trainee, {{{0, 1}}}, 1e-2).finite);
+  CHECK_FALSE(run_step(session, trainee, {{{0, 1}}}, Layout::padded, 1e-2).finite);
   CHECK(at::equal(before, trainee.optimizer().flat_values()));
 }

@@ -1,0 +1,20 @@
+#include "eval/head_parts.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace lora {
+namespace {
+
+/// 256 x 49,152 logits are 48 MiB.
+constexpr std::int64_t kRows = 256;
+
+}  // namespace
+
+void for_each_head_part(const at::Tensor& rows, const std::function<void(std::int64_t, const at::Tensor&)>& visit) {
+  for (std::int64_t begin = 0; begin < rows.size(0); begin += kRows)
+    visit(begin, rows.narrow(0, begin, std::min(kRows, rows.size(0) - begin)));
+}
+
+}  // namespace lora

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <map>
+
 #include "adapter/adapted_output.h"
 #include "adapter/factors.h"
 #include "adapter/token_rows.h"
@@ -59,6 +61,10 @@ AdaptedTarget AdaptedTarget::plain() const {
 
 std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training) {
   std::vector<HookedSite> hooks;
+  std::map<const Site*, int> hooks_at;
+  for (const AdaptedTarget& adapted : adapter.targets) ++hooks_at[adapted.target.site];
+  for (const TokenRows& rows : adapter.token_rows)
+    for (const Site* site : rows.sites) ++hooks_at[site];
   for (std::size_t i = 0; i < adapter.targets.size(); ++i) {
     const AdaptedTarget& now = adapter.targets[i];
     const auto hook = [&adapter, &training, i, site = now.target.site](const SiteValues& values) {
@@ -69,7 +75,8 @@ std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training)
       }
       return target_output(adapted, values, training);
     };
-    hooks.push_back({now.target.site, hook});
+    const bool alone = hooks_at[now.target.site] == 1;
+    hooks.push_back({now.target.site, hook, alone && find_method(now.config.method).computes_site(now.target)});
   }
   for (std::size_t i = 0; i < adapter.token_rows.size(); ++i) {
     for (const Site* site : adapter.token_rows[i].sites) {

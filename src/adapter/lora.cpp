@@ -3,6 +3,7 @@
 
 #include "adapter/factors.h"
 #include "adapter/methods.h"
+#include "lora/kernels/low_rank_linear.h"
 
 namespace lora {
 namespace {
@@ -24,8 +25,13 @@ class LoraMethod : public Method {
     return fresh_factors(target, config, generator);
   }
 
+  bool computes_site(const Target& target) const override {
+    return !target.slice && target.site->kind != SiteKind::embedding;
+  }
+
   at::Tensor forward(const SiteValues& values, const Target& target, const SiteTensors& tensors,
                      const MethodConfig& config, bool training) const override {
+    if (!values.output.defined()) return whole_output(values, target, tensors, config, training);
     const at::Tensor update = low_rank_output(values, target, tensors, config, training);
     return (values.output + update).to(values.output.scalar_type());
   }
@@ -41,6 +47,22 @@ class LoraMethod : public Method {
   std::map<std::string, std::vector<std::int64_t>> shapes(const Target& target,
                                                           const MethodConfig& config) const override {
     return factor_shapes(target, config);
+  }
+
+ private:
+  /// Frozen output and update as one operation, unless dropout or types keep them apart.
+  at::Tensor whole_output(const SiteValues& values, const Target& target, const SiteTensors& tensors,
+                          const MethodConfig& config, bool training) const {
+    const at::Tensor &A = factor_a(tensors), &B = factor_b(tensors);
+    const at::Tensor W = target.site->kind == SiteKind::linear ? values.weight : values.weight.t();
+    const bool drops = training && config.dropout > 0;
+    const bool alike = W.scalar_type() == A.scalar_type() && values.input.scalar_type() == A.scalar_type();
+    if (!drops && alike && !W.requires_grad())
+      return low_rank_linear(values.input, W, values.bias, A, B, config.scale());
+    const std::optional<at::Tensor> bias =
+        values.bias.defined() ? std::optional<at::Tensor>(values.bias) : std::nullopt;
+    const at::Tensor frozen = at::linear(values.input, W, bias);
+    return forward({frozen, values.input, values.weight, values.bias}, target, tensors, config, training);
   }
 };
 

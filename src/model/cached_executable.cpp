@@ -38,7 +38,7 @@ void CachedExecutable::Impl::compile(std::vector<HookedSite> hooks, bool in_plac
   GraphBuilder builder(method->lowered, program->info.key_prefix);
   const std::vector<std::size_t> order = same_sites(hooks, builder.located());
   selects = builder.select_rows();
-  builder.hook(order);
+  builder.hook(hooks, order);
   appends = in_place && append_in_place(builder.graph());
   builder.rewrite(program->usable_rewrite_names());
   std::vector<SiteHook> functions;

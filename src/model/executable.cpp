@@ -74,9 +74,9 @@ struct Executable::Impl {
 namespace {
 
 /// Hooks and rewrites go in after the cut.
-torch::jit::Code finish(GraphBuilder& builder, const std::vector<std::size_t>& order,
-                        const std::vector<std::string>& rewrites) {
-  builder.hook(order);
+torch::jit::Code finish(GraphBuilder& builder, const std::vector<HookedSite>& hooks,
+                        const std::vector<std::size_t>& order, const std::vector<std::string>& rewrites) {
+  builder.hook(hooks, order);
   builder.rewrite(rewrites);
   return builder.compile();
 }
@@ -95,7 +95,7 @@ torch::jit::Code packed_code(const MethodGraph& packed, const std::vector<Hooked
                              const Program::Impl& program) {
   GraphBuilder builder(packed.lowered, program.info.key_prefix);
   builder.keep_body();
-  return finish(builder, same_sites(hooks, builder.located()), program.usable_rewrite_names());
+  return finish(builder, hooks, same_sites(hooks, builder.located()), program.usable_rewrite_names());
 }
 
 /// Two documents in one row give what they give apart.
@@ -124,9 +124,9 @@ bool skips_other_documents(const Program::Impl& program, const MethodGraph& pack
 std::shared_ptr<const MethodGraph> Program::Impl::usable_packed() const {
   if (packed) return *packed;
   packed.emplace(nullptr);
-  const auto rewrites = usable_rewrite_names();
+  const auto names = usable_rewrite_names();
   const bool has_method = std::find(info.methods.begin(), info.methods.end(), "packed") != info.methods.end();
-  const bool attends = std::find(rewrites.begin(), rewrites.end(), "attention") != rewrites.end();
+  const bool attends = std::find(names.begin(), names.end(), "attention") != names.end();
   if (!has_method || !attends || !device.is_cpu() || !can_split()) return nullptr;
   try {
     const at::NoGradGuard no_grad;
@@ -146,13 +146,13 @@ Executable Program::executable(std::vector<HookedSite> hooks) const {
   auto impl = std::make_unique<Executable::Impl>();
   impl->program = impl_.get();
   GraphBuilder plain = builder();
-  impl->full = finish(plain, order, rewrites);
+  impl->full = finish(plain, hooks, order, rewrites);
   if (impl_->can_split()) {
     GraphBuilder body = builder(), head = builder();
     body.keep_body();
     head.keep_head();
-    impl->body = finish(body, order, rewrites);
-    impl->head = finish(head, order, rewrites);
+    impl->body = finish(body, hooks, order, rewrites);
+    impl->head = finish(head, hooks, order, rewrites);
   }
   if ((impl->packed = impl_->usable_packed())) impl->packed_body = packed_code(*impl->packed, hooks, *impl_);
   std::vector<SiteHook> functions;

@@ -45,11 +45,12 @@ bool GraphBuilder::keep_head() {
   return true;
 }
 
-void GraphBuilder::hook(const std::vector<std::size_t>& order) {
+void GraphBuilder::hook(const std::vector<HookedSite>& hooks, const std::vector<std::size_t>& order) {
   for (std::size_t i = 0; i < order.size(); ++i) {
     const LocatedSite& site = located_[order[i]];
     for (const SiteUse& use : site.uses)
-      insert_hook(use, weight_input(site.site.weight), static_cast<std::int64_t>(i), table_);
+      insert_hook(use, weight_input(site.site.weight), static_cast<std::int64_t>(i), table_,
+                  hooks[i].computes_site);
   }
 }
 

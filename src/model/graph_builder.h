@@ -27,8 +27,8 @@ class GraphBuilder {
   /// Starts the graph with what enters the head: a new input `rows` [n, d]. The same conditions.
   bool keep_head();
 
-  /// Puts hook number i of the table at site number order[i] of locate_sites.
-  void hook(const std::vector<std::size_t>& order);
+  /// Puts hook number i at site number order[i] of locate_sites.
+  void hook(const std::vector<HookedSite>& hooks, const std::vector<std::size_t>& order);
 
   /// Makes these rewrites (rewrites/rewrite.h), in the order in which they are listed there; the number of places of
   /// each. Goes last.

@@ -38,7 +38,8 @@ struct ModelInputs {
 
 /// What a hook sees at one use of a site's weight.
 struct SiteValues {
-  const at::Tensor& output;  ///< what the frozen site computed, bias included, [..., out]
+  const at::Tensor& output;  ///< what the frozen site computed, bias included, [..., out]; undefined for hooks that
+                             ///< compute it themselves
   const at::Tensor& input;   ///< [..., in] features, or ids for an embedding
   const at::Tensor& weight;  ///< as stored, see SiteKind
   at::Tensor bias = {};      ///< what the output includes beside W0 x; undefined if nothing
@@ -50,6 +51,7 @@ using SiteHook = std::function<at::Tensor(const SiteValues&)>;
 struct HookedSite {
   const Site* site;
   SiteHook hook;
+  bool computes_site = false;  ///< the site's own operation is left out; for the only hook of a site
 };
 
 /// A rewrite of the graph (docs/targets.md) and at how many places it is made.

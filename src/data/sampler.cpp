@@ -48,6 +48,11 @@ Update Sampler::update(std::int64_t number) const {
 /// Shuffled rows. Bucketing sorts those of 50 updates by length and then shuffles these updates; the rows of
 /// an incomplete last update stay as they were drawn, so that it is no longer or shorter than others.
 std::vector<std::size_t> Sampler::epoch_order(std::int64_t epoch) const {
+  if (!options_.shuffle) {
+    std::vector<std::size_t> given(lengths_.size());
+    std::iota(given.begin(), given.end(), std::size_t{0});
+    return given;
+  }
   std::vector<std::size_t> order = shuffled(lengths_.size(), options_.seed, stream(epoch, 0));
   if (!options_.bucket_by_length) return order;
   const auto size = static_cast<std::size_t>(options_.batch_size);

@@ -39,8 +39,14 @@ void check_options(const TrainConfig& config) {
 
 SamplerOptions sampler_options(const TrainConfig& config, const Program& program) {
   const bool packed = config.pack && program.packs();
-  return {config.batch_size, config.batch_tokens, config.bucket && !packed, static_cast<std::uint64_t>(config.seed),
-          packed ? Layout::packed : Layout::padded};
+  SamplerOptions options;
+  options.batch_size = config.batch_size;
+  options.max_tokens = config.batch_tokens;
+  options.shuffle = config.shuffle;
+  options.bucket_by_length = config.shuffle && config.bucket && !packed;
+  options.seed = static_cast<std::uint64_t>(config.seed);
+  options.layout = packed ? Layout::packed : Layout::padded;
+  return options;
 }
 
 void show_plan(const Plan& plan) {

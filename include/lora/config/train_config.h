@@ -41,7 +41,7 @@ struct TrainConfig {
   double warmup = 0.03;
   std::int64_t batch_size = 16, batch_tokens = 4096;
   double weight_decay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, clip = 1.0;
-  bool pack = true, bucket = true;
+  bool shuffle = true, pack = true, bucket = true;
   std::int64_t seed = 42;
 
   std::optional<std::int64_t> eval_every;
@@ -113,6 +113,7 @@ struct TrainConfig {
     v("beta2", beta2, "AdamW's second decay", between(0, 0.9999999));
     v("epsilon", epsilon, "AdamW's denominator floor", above(0));
     v("clip", clip, "largest gradient norm of an update; 0 = none", at_least(0));
+    v("shuffle", shuffle, "a new order of the rows in every epoch; otherwise the file's order");
     v("pack", pack, "rows follow each other without padding, where the model file has the method \"packed\"");
     v("bucket", bucket, "rows of similar length train together (less padding), where rows are not packed");
     v("seed", seed, "initial values, order of rows, dropout", at_least(0));

@@ -38,13 +38,14 @@ struct Update {
 struct SamplerOptions {
   std::int64_t batch_size = 16;    ///< rows per update
   std::int64_t max_tokens = 4096;  ///< positions per micro-batch, padding included; a longer single row runs alone
+  bool shuffle = true;             ///< false: the given order in every epoch
   bool bucket_by_length = true;    ///< rows of similar length meet in an update (windows of 50 updates)
   std::uint64_t seed = 42;
   Layout layout = Layout::padded;
 };
 
 /// The order of training: update number n is a pure function of (rows, options, n). Every epoch visits each
-/// row once in a new order; the last update of an epoch may be smaller.
+/// row once, in a new order if it shuffles; the last update of an epoch may be smaller.
 class Sampler {
  public:
   Sampler(const std::vector<EncodedRow>& rows, SamplerOptions options);

@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+"""Training speed and memory of lora-train beside PEFT on the same pre-tokenised batches: docs/benchmarks.md.
+
+Needs scripts/bench-requirements.txt. Every measurement is a process of its own; peers run in turn, several times, from the
+same initial A and B; losses are compared step by step. Workloads are files of the user's:
+
+  scripts/bench.py --text FILE.txt --instruction FILE.jsonl --sentences FILE.jsonl
+
+Peers: peft (eager, float32), peft-tcmalloc (the same with tcmalloc, where it is installed), peft-compile (each layer
+through torch.compile), peft-bf16, full (transformers, every weight) and ours, ours-full.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+QV, ALL = ["q_proj", "v_proj"], ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+TCMALLOC = ["/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4", "/usr/lib/x86_64-linux-gnu/libtcmalloc.so.4"]
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=ROOT / "models/smollm2-135m-instruct.pt")
+    parser.add_argument("--text", type=Path, help="plain text: workloads dense, long and all-linear")
+    parser.add_argument("--instruction", type=Path, help="JSONL of prompt and completion: workload instruction")
+    parser.add_argument("--sentences", type=Path, help="JSONL of short prompts and completions: workload sentences")
+    parser.add_argument("--peers", default="ours,peft,peft-tcmalloc,peft-compile")
+    parser.add_argument("--only", default="", help="names of workloads, if not all")
+    parser.add_argument("--steps", type=int, default=4, help="measured updates, after one to warm up")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs/tables/benchmarks.json")
+    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    parser.add_argument("--spec", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+# --- what is run ---------------------------------------------------------------------------------------------------
+
+def tokenizer_of(model: Path):
+    import torch
+    from tokenizers import Tokenizer
+
+    extra = {"tokenizer.json": ""}
+    torch.jit.load(str(model), _extra_files=extra)
+    return Tokenizer.from_str(extra["tokenizer.json"].decode())
+
+
+def text_batches(tokenizer, file: Path, batch: int, time_: int, count: int):
+    ids = tokenizer.encode(file.read_text()[:8 * batch * time_ * count]).ids
+    rows = [ids[begin:begin + time_ + 1] for begin in range(0, batch * count * (time_ + 1), time_ + 1)]
+    rows = [{"input_ids": row, "labels": row} for row in rows]
+    return [rows[begin:begin + batch] for begin in range(0, batch * count, batch)]
+
+
+def completion_batches(tokenizer, file: Path, batch: int, count: int):
+    rows = []
+    for line in file.read_text().splitlines()[:batch * count]:
+        row = json.loads(line)
+        prompt = tokenizer.encode(row["prompt"]).ids
+        answer = tokenizer.encode(" " + row["completion"].strip()).ids
+        rows.append({"input_ids": prompt + answer, "labels": [-100] * len(prompt) + answer})
+    return [rows[begin:begin + batch] for begin in range(0, batch * count, batch)]
+
+
+def workloads(arguments):
+    tokenizer, count = tokenizer_of(arguments.model), arguments.steps + 1
+    found = {}
+    if arguments.text:
+        found["dense 4x256"] = (text_batches(tokenizer, arguments.text, 4, 256, count), QV, 8)
+        found["all-linear r 16"] = (text_batches(tokenizer, arguments.text, 4, 256, count), ALL, 16)
+        found["long 2x1024"] = (text_batches(tokenizer, arguments.text, 2, 1024, count), QV, 8)
+    if arguments.instruction:
+        found["instruction 8"] = (completion_batches(tokenizer, arguments.instruction, 8, count), QV, 8)
+    if arguments.sentences:
+        found["sentences 8"] = (completion_batches(tokenizer, arguments.sentences, 8, count), QV, 8)
+    wanted = [name for name in arguments.only.split(",") if name]
+    return {name: each for name, each in found.items() if not wanted or name in wanted}
+
+
+# --- peers ---------------------------------------------------------------------------------------------------------
+
+def live_model(file: Path):
+    sys.path.insert(0, str(ROOT / "tests/peer"))
+    import cases
+
+    return cases.smollm2(file).live
+
+
+def padded(rows):
+    import torch
+
+    time_ = max(len(row["input_ids"]) for row in rows)
+    fill = lambda key, value: torch.tensor([row[key] + [value] * (time_ - len(row[key])) for row in rows])
+    return {"input_ids": fill("input_ids", 0), "labels": fill("labels", -100),
+            "attention_mask": torch.tensor([[1] * len(row["input_ids"]) + [0] * (time_ - len(row["input_ids"]))
+                                            for row in rows])}
+
+
+def run_peer(name: str, spec: dict):
+    """One training by PyTorch: prints losses, seconds of each update and the time when the first was done."""
+    import torch
+
+    torch.set_num_threads(spec["threads"])
+    model = live_model(Path(spec["model"]))
+    if name != "full":
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, spec["adapter"], is_trainable=True)
+    if name == "peft-bf16":
+        model = model.to(torch.bfloat16)
+    if name == "peft-compile":
+        for layer in model.base_model.model.model.layers:
+            layer.compile(dynamic=True)
+    model.train()
+    trained = [each for each in model.parameters() if each.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=spec["rate"], weight_decay=0.0)
+    losses, seconds, first = [], [], None
+    for rows in spec["batches"]:
+        start = time.perf_counter()
+        # A batch without padding needs no mask: the faster way, as a user's collator would have it.
+        batch = padded(rows)
+        loss = model(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        seconds.append(time.perf_counter() - start)
+        first = first or time.time()
+    print(json.dumps({"losses": losses, "seconds": seconds, "first": first}))
+
+
+def run_process(command, **options):
+    """Its standard output, wall seconds and peak resident bytes."""
+    start = time.time()
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen([str(word) for word in command], stdout=out, **options)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            sys.exit(f"{command} ended with status {status}")
+        out.seek(0)
+        return out.read(), start, time.time() - start, usage.ru_maxrss * 1024
+
+
+def run_ours(arguments, folder: Path, spec: dict, full: bool):
+    data, out = folder / "rows.jsonl", folder / "run"
+    data.write_text("".join(json.dumps(row) + "\n" for rows in spec["batches"] for row in rows))
+    options = ["--method", "full"] if full else ["--init-adapter", spec["adapter"]]
+    _, _, wall, peak = run_process(
+        [arguments.bin / "lora-train", "--model", spec["model"], "--data", data, "--out", out, "--overwrite",
+         "--batch-size", len(spec["batches"][0]), "--steps", len(spec["batches"]), "--learning-rate", spec["rate"],
+         "--schedule", "constant", "--warmup", 0, "--weight-decay", 0, "--threads", spec["threads"],
+         "--no-shuffle", *options], stderr=subprocess.DEVNULL)
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    ends = [line["seconds"] for line in lines if "loss" in line]
+    return {"losses": [line["loss"] for line in lines if "loss" in line],
+            "seconds": [end - begin for begin, end in zip([0] + ends, ends)],
+            "first": wall - (ends[-1] - ends[0]), "peak": peak}
+
+
+def measure(arguments, peer: str, folder: Path, spec: dict):
+    if peer.startswith("ours"):
+        return run_ours(arguments, folder, spec, peer == "ours-full")
+    file = folder / "spec.json"
+    file.write_text(json.dumps(spec))
+    environment = dict(os.environ)
+    name = peer
+    if peer == "peft-tcmalloc":
+        library = next((each for each in TCMALLOC if Path(each).exists()), None)
+        if not library:
+            return None
+        environment["LD_PRELOAD"], name = library, "peft"
+    text, start, _, peak = run_process([sys.executable, __file__, "--peer", name, "--spec", file], env=environment)
+    result = json.loads(text.splitlines()[-1])
+    return {**result, "first": result["first"] - start, "peak": peak}
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
+def real_tokens(rows):
+    return sum(len(row["input_ids"]) - 1 for row in rows)
+
+
+def make_adapter(model: Path, folder: Path, targets, rank: int):
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(3)
+    get_peft_model(live_model(model), LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets)).save_pretrained(folder)
+
+
+def compare(arguments, name, batches, targets, rank):
+    peers = arguments.peers.split(",")
+    tokens = [real_tokens(rows) for rows in batches]
+    results = {peer: [] for peer in peers}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        make_adapter(arguments.model, folder / "adapter", targets, rank)
+        spec = {"model": str(arguments.model), "adapter": str(folder / "adapter"), "batches": batches, "rate": 1e-4,
+                "threads": arguments.threads}
+        for _ in range(arguments.repeats):
+            for peer in peers:
+                measured = measure(arguments, peer, folder, spec)
+                if not measured:
+                    continue
+                measured["speed"] = sum(tokens[1:]) / sum(measured["seconds"][1:])
+                results[peer].append(measured)
+                print(f"{name:16} {peer:14} {measured['speed']:7.1f} tokens/s, first update after "
+                      f"{measured['first']:.1f} s, peak {measured['peak'] / 2**20:.0f} MiB", flush=True)
+    rows = {}
+    for peer, runs in results.items():
+        if not runs:
+            continue
+        ratios = [ours["speed"] / theirs["speed"] for ours, theirs in zip(results[peers[0]], runs)]
+        gap = max(abs(a - b) / b for a, b in zip(runs[0]["losses"], results[peers[0]][0]["losses"]))
+        rows[peer] = {"tokens_per_second": statistics.median(run["speed"] for run in runs),
+                      "ratio": statistics.median(ratios), "ratio_range": [min(ratios), max(ratios)],
+                      "first_update_seconds": statistics.median(run["first"] for run in runs),
+                      "peak_bytes": statistics.median(run["peak"] for run in runs), "loss_gap": gap}
+    return {"tokens": sum(tokens), "labelled": sum(label != -100 for rows_ in batches for row in rows_
+                                                   for label in row["labels"][1:]),
+            "padded": sum(len(rows_) * max(len(row["input_ids"]) - 1 for row in rows_) for rows_ in batches),
+            "peers": rows}
+
+
+def cpu_name():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return "unknown"
+
+
+def main():
+    arguments = parse()
+    if arguments.peer:
+        return run_peer(arguments.peer, json.loads(arguments.spec.read_text()))
+    chosen = workloads(arguments)
+    if not chosen:
+        sys.exit("no workload: give --text, --instruction or --sentences")
+    known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    table = known if known.get("cpu") == cpu_name() and known.get("threads") == arguments.threads else {
+        "cpu": cpu_name(), "threads": arguments.threads, "workloads": {}}
+    table.update(steps=arguments.steps, repeats=arguments.repeats, model=arguments.model.stem)
+    for name, (batches, targets, rank) in chosen.items():
+        table["workloads"][name] = compare(arguments, name, batches, targets, rank)
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

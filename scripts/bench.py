@@ -7,7 +7,7 @@ same initial A and B; losses are compared step by step. Workloads are files of t
   scripts/bench.py --text FILE.txt --instruction FILE.jsonl --sentences FILE.jsonl
 
 Peers: peft (eager, float32), peft-tcmalloc (the same with tcmalloc, where it is installed), peft-compile (each layer
-through torch.compile), peft-bf16, full (transformers, every weight) and ours, ours-full.
+through torch.compile), peft-bf16 (all in bfloat16), full (transformers, every weight), ours, ours-bf16, ours-full.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def parse():
     parser.add_argument("--text", type=Path, help="plain text: workloads dense, long and all-linear")
     parser.add_argument("--instruction", type=Path, help="JSONL of prompt and completion: workload instruction")
     parser.add_argument("--sentences", type=Path, help="JSONL of short prompts and completions: workload sentences")
-    parser.add_argument("--peers", default="ours,peft,peft-tcmalloc,peft-compile")
+    parser.add_argument("--peers", default="ours,ours-bf16,peft,peft-tcmalloc,peft-compile,peft-bf16")
     parser.add_argument("--only", default="", help="names of workloads, if not all")
     parser.add_argument("--steps", type=int, default=4, help="measured updates, after one to warm up")
     parser.add_argument("--repeats", type=int, default=3)
@@ -151,10 +151,11 @@ def run_process(command, **options):
         return out.read(), start, time.time() - start, usage.ru_maxrss * 1024
 
 
-def run_ours(arguments, folder: Path, spec: dict, full: bool):
+def run_ours(arguments, folder: Path, spec: dict, kind: str):
     data, out = folder / "rows.jsonl", folder / "run"
     data.write_text("".join(json.dumps(row) + "\n" for rows in spec["batches"] for row in rows))
-    options = ["--method", "full"] if full else ["--init-adapter", spec["adapter"]]
+    options = ["--method", "full"] if kind == "ours-full" else ["--init-adapter", spec["adapter"]]
+    options += ["--precision", "bf16"] if kind == "ours-bf16" else []
     _, _, wall, peak = run_process(
         [arguments.bin / "lora-train", "--model", spec["model"], "--data", data, "--out", out, "--overwrite",
          "--batch-size", len(spec["batches"][0]), "--steps", len(spec["batches"]), "--learning-rate", spec["rate"],
@@ -169,7 +170,7 @@ def run_ours(arguments, folder: Path, spec: dict, full: bool):
 
 def measure(arguments, peer: str, folder: Path, spec: dict):
     if peer.startswith("ours"):
-        return run_ours(arguments, folder, spec, peer == "ours-full")
+        return run_ours(arguments, folder, spec, peer)
     file = folder / "spec.json"
     file.write_text(json.dumps(spec))
     environment = dict(os.environ)

@@ -56,12 +56,11 @@ class LoraMethod : public Method {
     const at::Tensor &A = factor_a(tensors), &B = factor_b(tensors);
     const at::Tensor W = target.site->kind == SiteKind::linear ? values.weight : values.weight.t();
     const bool drops = training && config.dropout > 0;
-    const bool alike = W.scalar_type() == A.scalar_type() && values.input.scalar_type() == A.scalar_type();
-    if (!drops && alike && !W.requires_grad())
+    const bool fits = values.input.scalar_type() == A.scalar_type() && !W.requires_grad();
+    if (!drops && fits)
       return low_rank_linear(values.input, W, values.bias, A, B, config.scale());
-    const std::optional<at::Tensor> bias =
-        values.bias.defined() ? std::optional<at::Tensor>(values.bias) : std::nullopt;
-    const at::Tensor frozen = at::linear(values.input, W, bias);
+    at::Tensor frozen = product_in_type_of(values.input, W);
+    if (values.bias.defined()) frozen = frozen + values.bias;
     return forward({frozen, values.input, values.weight, values.bias}, target, tensors, config, training);
   }
 };

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "eval/ids_only_tokenizer.h"
+#include "eval/precision.h"
 #include "lora/base/error.h"
 #include "lora/base/process.h"
 #include "lora/base/text.h"
@@ -88,6 +89,7 @@ LoadedModel load_model(const ModelConfig& config, const DataSet& data) {
     loaded.chat = std::make_unique<ChatTemplate>(ChatTemplate::parse(loaded.program.info().chat_template));
   }
   if (device != loaded.program.device()) loaded.program.to(device);
+  choose_precision(loaded.program, config.precision);
   return loaded;
 }
 

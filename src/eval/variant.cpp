@@ -47,6 +47,7 @@ void Variant::use_model(const std::filesystem::path& file, const LoadedModel& ba
   std::vector<std::string> rewrites;
   for (const RewriteCount& each : base.program.rewrites()) rewrites.push_back(each.name);
   own_->use_rewrites(rewrites);
+  own_->use_precision(base.program.precision());
   const ModelInfo &info = own_->info(), &expected = base.program.info();
   if (info.vocab_size != expected.vocab_size || info.task != expected.task) {
     throw Error(ExitCode::mismatch,

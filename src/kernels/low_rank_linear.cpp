@@ -12,11 +12,38 @@ std::optional<at::Tensor> optional(const at::Tensor& tensor) {
 
 at::Tensor rows_of(const at::Tensor& tensor) { return tensor.reshape({-1, tensor.size(-1)}); }
 
+/// Rows of products in another type come in multiples of this: LibTorch's library for them makes and keeps code and
+/// scratch memory for each number of rows that it meets.
+constexpr std::int64_t kRowStep = 128;
+
+/// rows [n, in] times W [out, in] in W's type, back in rows' type [n, out]. Not differentiable.
+at::Tensor converted_product(const at::Tensor& rows, const at::Tensor& W) {
+  if (rows.scalar_type() == W.scalar_type()) return at::linear(rows, W);
+  const std::int64_t count = rows.size(0), padded = (count + kRowStep - 1) / kRowStep * kRowStep;
+  at::Tensor narrow = at::empty({padded, rows.size(1)}, W.options());
+  narrow.narrow(0, 0, count).copy_(rows);
+  narrow.narrow(0, count, padded - count).zero_();
+  return at::linear(narrow, W).narrow(0, 0, count).to(rows.scalar_type());
+}
+
+struct ConvertedProduct : torch::autograd::Function<ConvertedProduct> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& rows, const at::Tensor& W) {
+    context->save_for_backward({W});
+    return converted_product(rows, W);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list upstream) {
+    return {converted_product(upstream[0], context->get_saved_variables()[0].t()), at::Tensor()};
+  }
+};
+
 struct LowRankLinear : torch::autograd::Function<LowRankLinear> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& W,
                             const std::optional<at::Tensor>& b, const at::Tensor& A, const at::Tensor& B, double s) {
     const at::Tensor rows = rows_of(x);
-    at::Tensor y = at::linear(rows, W, b);
+    at::Tensor y = converted_product(rows, W);
+    if (b) y.add_(*b);
     const at::Tensor h = at::mm(rows, A.t());
     y.addmm_(h, B.t(), 1, s);
     // Not needs_input_grad(): it does not count an absent bias.
@@ -41,7 +68,7 @@ struct LowRankLinear : torch::autograd::Function<LowRankLinear> {
     at::Tensor dh = at::mm(dy, B);
     dh.mul_(s);
     if (trained[0]) {
-      dx = at::mm(dy, W);
+      dx = converted_product(dy, W.t());
       dx = dx.addmm_(dh, A).view(context->saved_data["sizes"].toIntVector());
     }
     if (trained[1]) db = dy.sum(0);
@@ -53,6 +80,14 @@ struct LowRankLinear : torch::autograd::Function<LowRankLinear> {
 
 }  // namespace
 
+at::Tensor product_in_type_of(const at::Tensor& x, const at::Tensor& W) {
+  if (x.scalar_type() == W.scalar_type()) return at::linear(x, W);
+  if (W.requires_grad()) return at::linear(x.to(W.scalar_type()), W).to(x.scalar_type());
+  std::vector<std::int64_t> sizes = x.sizes().vec();
+  sizes.back() = W.size(0);
+  return ConvertedProduct::apply(rows_of(x), W).view(sizes);
+}
+
 at::Tensor low_rank_linear(const at::Tensor& x, const at::Tensor& W, const at::Tensor& b, const at::Tensor& A,
                            const at::Tensor& B, double s) {
   return LowRankLinear::apply(x, W, optional(b), A, B, s);
@@ -60,7 +95,7 @@ at::Tensor low_rank_linear(const at::Tensor& x, const at::Tensor& W, const at::T
 
 at::Tensor low_rank_linear_reference(const at::Tensor& x, const at::Tensor& W, const at::Tensor& b, const at::Tensor& A,
                                      const at::Tensor& B, double s) {
-  return at::linear(x, W, optional(b)) + at::linear(at::linear(x, A) * s, B);
+  return at::linear(x, W.to(x.scalar_type()), optional(b)) + at::linear(at::linear(x, A) * s, B);
 }
 
 }  // namespace lora

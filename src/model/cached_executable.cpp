@@ -19,7 +19,8 @@
 namespace lora {
 namespace {
 
-constexpr double kTolerance = 1e-4;  ///< of logits, relative to the largest
+constexpr double kTolerance = 1e-4;        ///< of logits, relative to the largest
+constexpr double kNarrowTolerance = 0.05;  ///< the same in bfloat16
 
 }  // namespace
 
@@ -38,12 +39,13 @@ void CachedExecutable::Impl::compile(std::vector<HookedSite> hooks, bool in_plac
   GraphBuilder builder(method->lowered, program->info.key_prefix);
   const std::vector<std::size_t> order = same_sites(hooks, builder.located());
   selects = builder.select_rows();
+  if (program->narrow) builder.narrow();
   builder.hook(hooks, order);
   appends = in_place && append_in_place(builder.graph());
   builder.rewrite(program->usable_rewrite_names());
   std::vector<SiteHook> functions;
   for (HookedSite& hooked : hooks) functions.push_back(std::move(hooked.hook));
-  table = c10::make_intrusive<HookTable>(std::move(functions));
+  table = c10::make_intrusive<HookTable>(std::move(functions), program->narrow);
   code = builder.compile();
 }
 
@@ -117,7 +119,7 @@ std::optional<CachedExecutable> Program::cached_executable(std::vector<HookedSit
       impl->compile(hooks, in_place);
       CachedExecutable cached(std::move(impl));
       const double difference = difference_from_forward(cached, plain, info(), device());
-      if (difference <= kTolerance) return cached;
+      if (difference <= (impl_->narrow ? kNarrowTolerance : kTolerance)) return cached;
       log_debug("model", "\"decode\" differs from forward by ", difference, in_place ? " in place" : "");
     }
   } catch (const std::exception& error) {

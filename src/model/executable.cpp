@@ -35,17 +35,15 @@ bool are_close(const at::Tensor& found, const at::Tensor& expected) {
 
 /// A cut in front of the head leaves the same logits at some positions of the probe.
 bool split_agrees(const Program::Impl& program) {
-  GraphBuilder plain(program.lowered, program.info.key_prefix), body(program.lowered, program.info.key_prefix),
-      head(program.lowered, program.info.key_prefix);
+  GraphBuilder body(program.lowered, program.info.key_prefix), head(program.lowered, program.info.key_prefix);
   if (!body.keep_body() || !head.keep_head()) return false;
   const at::NoGradGuard no_grad;
   const auto table = c10::make_intrusive<HookTable>(std::vector<SiteHook>{});
   const ModelInputs probe = program.probe_inputs();
   const at::Tensor positions = at::tensor({1, 3, 8}, at::dtype(at::kLong).device(program.device));
-  const at::Tensor all = run_rewritten(plain.compile(), program.stack(probe), table);
   const at::Tensor rows = run_rewritten(body.compile(), program.stack(probe), table, &positions);
   const at::Tensor chosen = run_rewritten(head.compile(), program.stack({}), table, &rows);
-  return are_close(chosen, all.flatten(0, 1).index_select(0, positions));
+  return are_close(chosen, program.probe_logits().flatten(0, 1).index_select(0, positions));
 }
 
 }  // namespace
@@ -73,11 +71,12 @@ struct Executable::Impl {
 
 namespace {
 
-/// Hooks and rewrites go in after the cut.
+/// Precision, hooks and rewrites go in after the cut.
 torch::jit::Code finish(GraphBuilder& builder, const std::vector<HookedSite>& hooks,
-                        const std::vector<std::size_t>& order, const std::vector<std::string>& rewrites) {
+                        const std::vector<std::size_t>& order, const Program::Impl& program, bool narrow) {
+  if (narrow) builder.narrow();
   builder.hook(hooks, order);
-  builder.rewrite(rewrites);
+  builder.rewrite(program.usable_rewrite_names());
   return builder.compile();
 }
 
@@ -92,26 +91,26 @@ std::vector<std::size_t> site_numbers(const std::vector<HookedSite>& hooks, cons
 
 /// The packed method with rewrites: its body in front of the head.
 torch::jit::Code packed_code(const MethodGraph& packed, const std::vector<HookedSite>& hooks,
-                             const Program::Impl& program) {
+                             const Program::Impl& program, bool narrow) {
   GraphBuilder builder(packed.lowered, program.info.key_prefix);
   builder.keep_body();
-  return finish(builder, hooks, same_sites(hooks, builder.located()), program.usable_rewrite_names());
+  return finish(builder, hooks, same_sites(hooks, builder.located()), program, narrow);
 }
 
 /// Two documents in one row give what they give apart.
 bool packed_agrees(const Program::Impl& program, const MethodGraph& packed) {
-  GraphBuilder plain(program.lowered, program.info.key_prefix), body(program.lowered, program.info.key_prefix);
   const auto table = c10::make_intrusive<HookTable>(std::vector<SiteHook>{});
-  body.keep_body();
-  const torch::jit::Code apart = body.compile(), together = packed_code(packed, {}, program);
+  const torch::jit::Code together = packed_code(packed, {}, program, /*narrow=*/false);
   const ModelInputs probe = program.probe_inputs();
   const std::int64_t time = probe.input_ids.size(1), second = time - 3;
   const at::Tensor ids = at::cat({probe.input_ids[0], probe.input_ids[1].narrow(0, 0, second)}).unsqueeze(0);
   const ModelInputs documents{ids, {}, {}, {time, second}};
   const at::Tensor positions = at::arange(time + second, ids.options());
-  const at::Tensor expected = run_rewritten(apart, program.stack(probe), table, &positions);
-  const at::Tensor found = run_rewritten(together, packed.stack(packed_inputs(documents)), table, &positions);
-  return are_close(found, expected);
+  GraphBuilder head(program.lowered, program.info.key_prefix);
+  head.keep_head();
+  const at::Tensor rows = run_rewritten(together, packed.stack(packed_inputs(documents)), table, &positions);
+  const at::Tensor found = run_rewritten(head.compile(), program.stack({}), table, &rows);
+  return are_close(found, program.probe_logits().flatten(0, 1).narrow(0, 0, time + second));
 }
 
 bool skips_other_documents(const Program::Impl& program, const MethodGraph& packed) {
@@ -141,23 +140,23 @@ std::shared_ptr<const MethodGraph> Program::Impl::usable_packed() const {
 
 Executable Program::executable(std::vector<HookedSite> hooks) const {
   const auto order = site_numbers(hooks, impl_->sites);
-  const auto rewrites = impl_->usable_rewrite_names();
+  const bool narrow = impl_->narrow != nullptr;
   const auto builder = [&] { return GraphBuilder(impl_->lowered, impl_->info.key_prefix); };
   auto impl = std::make_unique<Executable::Impl>();
   impl->program = impl_.get();
   GraphBuilder plain = builder();
-  impl->full = finish(plain, hooks, order, rewrites);
+  impl->full = finish(plain, hooks, order, *impl_, narrow);
   if (impl_->can_split()) {
     GraphBuilder body = builder(), head = builder();
     body.keep_body();
     head.keep_head();
-    impl->body = finish(body, hooks, order, rewrites);
-    impl->head = finish(head, hooks, order, rewrites);
+    impl->body = finish(body, hooks, order, *impl_, narrow);
+    impl->head = finish(head, hooks, order, *impl_, narrow);
   }
-  if ((impl->packed = impl_->usable_packed())) impl->packed_body = packed_code(*impl->packed, hooks, *impl_);
+  if ((impl->packed = impl_->usable_packed())) impl->packed_body = packed_code(*impl->packed, hooks, *impl_, narrow);
   std::vector<SiteHook> functions;
   for (HookedSite& hooked : hooks) functions.push_back(std::move(hooked.hook));
-  impl->table = c10::make_intrusive<HookTable>(std::move(functions));
+  impl->table = c10::make_intrusive<HookTable>(std::move(functions), impl_->narrow);
   return Executable(std::move(impl));
 }
 

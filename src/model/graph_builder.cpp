@@ -7,6 +7,7 @@
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 #include "model/hook_op.h"
+#include "model/narrow_op.h"
 #include "model/rewrites/rewrite.h"
 #include "model/roles.h"
 #include "model/select_rows.h"
@@ -45,12 +46,22 @@ bool GraphBuilder::keep_head() {
   return true;
 }
 
+void GraphBuilder::narrow() {
+  for (LocatedSite& site : located_) {
+    if (site.site.kind == SiteKind::embedding) continue;
+    torch::jit::Value*& weight = narrow_[site.site.weight];
+    if (!weight) weight = insert_narrowed(weight_input(site.site.weight), table_);
+    for (SiteUse& use : site.uses) narrow_use(use, weight);
+  }
+}
+
 void GraphBuilder::hook(const std::vector<HookedSite>& hooks, const std::vector<std::size_t>& order) {
   for (std::size_t i = 0; i < order.size(); ++i) {
     const LocatedSite& site = located_[order[i]];
+    const auto narrow = hooks[i].computes_site ? narrow_.find(site.site.weight) : narrow_.end();
+    torch::jit::Value* weight = narrow == narrow_.end() ? weight_input(site.site.weight) : narrow->second;
     for (const SiteUse& use : site.uses)
-      insert_hook(use, weight_input(site.site.weight), static_cast<std::int64_t>(i), table_,
-                  hooks[i].computes_site);
+      insert_hook(use, weight, static_cast<std::int64_t>(i), table_, hooks[i].computes_site);
   }
 }
 

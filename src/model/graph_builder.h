@@ -2,6 +2,7 @@
 
 #include <torch/csrc/jit/runtime/interpreter.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ class GraphBuilder {
   /// Starts the graph with what enters the head: a new input `rows` [n, d]. The same conditions.
   bool keep_head();
 
+  /// Products of linear sites in the narrow type of the hook table. Goes before hook().
+  void narrow();
+
   /// Puts hook number i at site number order[i] of locate_sites.
   void hook(const std::vector<HookedSite>& hooks, const std::vector<std::size_t>& order);
 
@@ -44,6 +48,7 @@ class GraphBuilder {
   Lowered copy_;
   std::vector<LocatedSite> located_;
   torch::jit::Value* table_;
+  std::map<std::string, torch::jit::Value*> narrow_;  ///< weights in a narrower type, by path
 };
 
 }  // namespace lora

@@ -3,17 +3,21 @@
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/custom_class.h>
 
+#include <memory>
 #include <vector>
 
 #include "lora/model/program.h"
+#include "model/narrow_op.h"
 #include "model/uses.h"
 
 namespace lora {
 
 /// The hooks of one Executable, handed to its graph as an input.
 struct HookTable : torch::CustomClassHolder {
-  explicit HookTable(std::vector<SiteHook> all) : hooks(std::move(all)) {}
+  explicit HookTable(std::vector<SiteHook> all, std::shared_ptr<NarrowWeights> weights = nullptr)
+      : hooks(std::move(all)), narrow(std::move(weights)) {}
   std::vector<SiteHook> hooks;
+  std::shared_ptr<NarrowWeights> narrow;  ///< null: products in the weights' own type
 };
 
 /// Inserts `lora::hook(table, index, output, input, weight, bias)` behind a use and lets everything after it

@@ -95,10 +95,15 @@ void Program::Impl::index_weights() {
   }
 }
 
-void Program::Impl::complete_info() {
+const at::Tensor& Program::Impl::probe_logits() const {
   const at::NoGradGuard no_grad;
-  const at::Tensor logits =
-      logits_of(run_graph(torch::jit::Code(lowered.graph, "probe"), stack(probe_inputs())));
+  if (!plain_probe.defined())
+    plain_probe = logits_of(run_graph(torch::jit::Code(lowered.graph, "probe"), stack(probe_inputs())));
+  return plain_probe;
+}
+
+void Program::Impl::complete_info() {
+  const at::Tensor& logits = probe_logits();
   if (!info.has_metadata) info.task = logits.dim() == 2 ? Task::classification : Task::language_model;
   const bool fits =
       logits.dim() == (info.task == Task::language_model ? 3 : 2) && logits.size(0) == kProbeRows;
@@ -141,8 +146,9 @@ Program Program::load(const std::filesystem::path& path) {
   return using_file(path, [&] {
     auto impl = std::make_unique<Impl>(path);
     impl->fingerprint = std::async(std::launch::async, fingerprint_weights, impl->lowered.weights).share();
-    refuse_non_finite(impl->lowered.weights, path);
+    auto finite = std::async(std::launch::async, refuse_non_finite, impl->lowered.weights, path);
     impl->analyse();
+    finite.get();
     impl->complete_info();
     return Program(std::move(impl));
   });
@@ -177,6 +183,7 @@ void Program::set_weight(const std::string& path, at::Tensor value) {
                                         "], not [", join(value.sizes(), ", "), "]"));
   }
   impl_->lowered.weights[impl_->weight_of_path.at(path)].value = std::move(value);
+  impl_->plain_probe.reset();
 }
 
 void Program::to(at::Device device) {
@@ -184,7 +191,15 @@ void Program::to(at::Device device) {
   for (Weight& weight : impl_->lowered.weights) weight.value = weight.value.to(device);
   move_constants(*impl_->lowered.graph, device);
   impl_->device = device;
+  impl_->plain_probe.reset();
 }
+
+void Program::use_precision(at::ScalarType type) {
+  impl_->precision = type;
+  impl_->narrow = type == at::kFloat ? nullptr : std::make_shared<NarrowWeights>(type);
+}
+
+at::ScalarType Program::precision() const { return impl_->precision; }
 
 const std::string& Program::fingerprint() const { return impl_->fingerprint.get(); }
 

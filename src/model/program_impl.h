@@ -11,6 +11,7 @@
 #include "lora/model/program.h"
 #include "model/archive.h"
 #include "model/lowering.h"
+#include "model/narrow_op.h"
 #include "model/sites.h"
 
 namespace lora {
@@ -27,6 +28,9 @@ struct Program::Impl {
   std::map<std::string, std::size_t> weight_of_path;
   at::Device device = at::kCPU;
   std::shared_future<std::string> fingerprint;
+  at::ScalarType precision = at::kFloat;
+  std::shared_ptr<NarrowWeights> narrow;  ///< null: float32 throughout
+  mutable at::Tensor plain_probe;  ///< probe_logits()
   mutable std::optional<bool> split;
   mutable std::optional<std::shared_ptr<const MethodGraph>> packed;
   std::vector<std::string> wanted_rewrites;
@@ -43,6 +47,9 @@ struct Program::Impl {
 
   /// What the graph takes for these inputs: inputs, then weights.
   std::vector<c10::IValue> stack(const ModelInputs& inputs) const;
+
+  /// The plain graph's logits on probe_inputs(), computed once.
+  const at::Tensor& probe_logits() const;
 
   /// Small valid inputs: ids 1, 2, 3 ... within the vocabulary; the last row is padded by two.
   ModelInputs probe_inputs() const;

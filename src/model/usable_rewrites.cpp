@@ -23,11 +23,10 @@ std::vector<std::string> known_names() {
 }
 
 /// The probe's logits with these rewrites, and where they were made.
-at::Tensor probe_logits(const Program::Impl& program, const std::vector<std::string>& names,
-                        std::vector<RewriteCount>* counts) {
+at::Tensor rewritten_logits(const Program::Impl& program, const std::vector<std::string>& names,
+                            std::vector<RewriteCount>& counts) {
   GraphBuilder builder(program.lowered, program.info.key_prefix);
-  const auto made = builder.rewrite(names);
-  if (counts) *counts = made;
+  counts = builder.rewrite(names);
   std::vector<c10::IValue> stack = program.stack(program.probe_inputs());
   stack.push_back(c10::IValue::make_capsule(c10::make_intrusive<HookTable>(std::vector<SiteHook>{})));
   return logits_of(run_graph(builder.compile(), std::move(stack)));
@@ -38,7 +37,7 @@ std::optional<std::vector<RewriteCount>> tried(const Program::Impl& program, con
                                                const at::Tensor& expected) {
   try {
     std::vector<RewriteCount> counts;
-    const at::Tensor found = probe_logits(program, names, &counts);
+    const at::Tensor found = rewritten_logits(program, names, counts);
     const double difference = ((found - expected).abs().max() / expected.abs().max()).item<double>();
     if (difference <= kTolerance) return counts;
     log_debug("model", "rewrites ", join(names, ", "), " change the logits by ", difference, ": not used");
@@ -55,7 +54,7 @@ const std::vector<RewriteCount>& Program::Impl::usable_rewrites() const {
   rewrites.emplace();
   if (wanted_rewrites.empty()) return *rewrites;
   const at::NoGradGuard no_grad;
-  const at::Tensor expected = probe_logits(*this, {}, nullptr);
+  const at::Tensor& expected = probe_logits();
   if (const auto all = tried(*this, wanted_rewrites, expected)) return *(rewrites = *all);
   for (const std::string& name : wanted_rewrites) {
     const auto one = tried(*this, {name}, expected);

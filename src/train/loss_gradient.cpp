@@ -46,10 +46,13 @@ double loss_by_parts(const Executable& executable, const Batch& batch) {
 
 }  // namespace
 
+Batch micro_batch(const Session& session, const std::vector<const EncodedRow*>& rows, Layout layout) {
+  return to_device(make_batch(rows, session.model.pad_id(), session.classification(), layout),
+                   session.model.program.device());
+}
+
 Batch micro_batch(const Session& session, const std::vector<std::size_t>& rows, Layout layout) {
-  return to_device(
-      make_batch(pick(session.rows.rows, rows), session.model.pad_id(), session.classification(), layout),
-      session.model.program.device());
+  return micro_batch(session, pick(session.rows.rows, rows), layout);
 }
 
 double add_loss_gradient(const Executable& executable, const Batch& batch, bool classification) {

@@ -8,6 +8,7 @@
 namespace lora {
 
 /// The micro-batch on the model's device.
+Batch micro_batch(const Session& session, const std::vector<const EncodedRow*>& rows, Layout layout);
 Batch micro_batch(const Session& session, const std::vector<std::size_t>& rows, Layout layout);
 
 /// Adds the gradients of one micro-batch's summed loss; returns the sum, in nats. A language model's head runs on a part

@@ -144,7 +144,7 @@ Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler,
   plan.total_updates = config.steps.value_or(config.epochs * plan.updates_per_epoch);
   plan.schedule = make_schedule(config, session.model.program.info().hidden_size, plan.total_updates);
   const auto rows = largest_micro_batch(session, sampler);
-  plan.largest = exact ? measure_pass(session, trainee, rows, sampler.layout(), true)
+  plan.largest = exact ? measure_pass(session, trainee, rows, sampler.layout())
                        : estimate_pass(session, trainee, rows, sampler.layout());
   // After the pass the gradients are resident too; the moments come with the first update.
   const std::uint64_t resident = resident_bytes(), available = available_bytes();

@@ -44,25 +44,56 @@ std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampl
   return largest;
 }
 
-Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout,
-                   bool warm_up) {
-  const Batch batch = micro_batch(session, rows, layout);
-  trainee.set_training(true);
-  if (warm_up) add_loss_gradient(trainee.executable(), batch, session.classification());
+namespace {
+
+/// Tokens of a row that tell what a token costs, where attention keeps no scores.
+constexpr std::int64_t kEnoughTokens = 64;
+
+/// The row's end, where its labels are; the whole row if memory grows faster than its length.
+EncodedRow sample_of(const Session& session, const EncodedRow& row) {
+  const auto& rewrites = session.model.program.rewrites();
+  const bool linear = std::any_of(rewrites.begin(), rewrites.end(),
+                                  [](const RewriteCount& each) { return each.name == "attention"; });
+  if (!linear || static_cast<std::int64_t>(row.ids.size()) <= kEnoughTokens) return row;
+  EncodedRow end = row;
+  const auto keep_end = [](auto& values) {
+    if (!values.empty()) values.erase(values.begin(), values.end() - kEnoughTokens);
+  };
+  keep_end(end.ids);
+  keep_end(end.labels);
+  keep_end(end.types);
+  return session.classification() || end.label_count() > 1 ? end : row;
+}
+
+Probe measure(Trainee& trainee, const Batch& batch, bool classification) {
   const MemoryMeter meter;
   const double start = monotonic_seconds();
-  add_loss_gradient(trainee.executable(), batch, session.classification());
-  const double seconds = monotonic_seconds() - start;
+  add_loss_gradient(trainee.executable(), batch, classification);
+  return {batch.rows, batch.time, monotonic_seconds() - start, meter.peak_bytes()};
+}
+
+}  // namespace
+
+Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout) {
+  const Batch batch = micro_batch(session, rows, layout);
+  trainee.set_training(true);
+  measure(trainee, batch, session.classification());  // only the second tells the usual time
+  const Probe probe = measure(trainee, batch, session.classification());
   trainee.set_training(false);
   trainee.optimizer().zero_grad();
-  return {batch.rows, batch.time, seconds, meter.peak_bytes()};
+  return probe;
 }
 
 Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout) {
-  const std::size_t longest = longest_row(session, rows);
-  Probe probe = measure_pass(session, trainee, {longest}, layout, false);
-  if (rows.size() == 1) return probe;
-  const Probe two = measure_pass(session, trainee, {longest, longest}, layout, false);
+  const EncodedRow sample = sample_of(session, session.rows.rows[longest_row(session, rows)]);
+  const auto pass = [&](const std::vector<const EncodedRow*>& some) {
+    return measure(trainee, micro_batch(session, some, layout), session.classification());
+  };
+  trainee.set_training(true);
+  Probe probe = pass({&sample});
+  const Probe two = pass({&sample, &sample});
+  trainee.set_training(false);
+  trainee.optimizer().zero_grad();
   const std::int64_t one_size = probe.rows * probe.time, two_size = two.rows * two.time;
   const std::int64_t size = positions(session, rows, layout);
   const double further = static_cast<double>(size - one_size) / static_cast<double>(two_size - one_size);

@@ -19,12 +19,11 @@ struct Probe {
 /// Row numbers of the micro-batch with the most positions among the first epoch's updates.
 std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampler& sampler);
 
-/// Measures a pass over these rows; `warm_up` runs it once before, as only the second tells the usual time. Trained
+/// Measures a pass over these rows, the second of two. Trained
 /// values stay as they are, gradients are zero afterwards.
-Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout,
-                   bool warm_up);
+Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout);
 
-/// A pass over all `rows`, extrapolated from passes over one and two rows of the greatest length: activations and
+/// A pass over all `rows`, extrapolated from passes over one and two samples of the longest: activations and
 /// logits grow with the positions, temporaries of weights do not.
 Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout);
 

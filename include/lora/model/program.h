@@ -134,6 +134,11 @@ class Program {
   /// Those of them that the graph has a place for and whose logits on a small probe are the plain graph's.
   const std::vector<RewriteCount>& rewrites() const;
 
+  /// In which type linear sites multiply frozen weights and, with their activations cast, compute gradients: float32 (the
+  /// default) or bfloat16. Everything between them stays float32. For executables made afterwards.
+  void use_precision(at::ScalarType type);
+  at::ScalarType precision() const;
+
   /// True if executables take ModelInputs::documents: the file has the method `packed`, whose logits on a probe are those
   /// of the documents apart, and attention skips what other documents hold.
   bool packs() const;

@@ -119,6 +119,17 @@ void ensure_writable_folder(const std::filesystem::path& folder) {
   ::unlink(probe.c_str());
 }
 
+void publish_folder(const std::filesystem::path& draft, const std::filesystem::path& target) {
+  sync_folder(draft);
+  std::error_code error;
+  const std::filesystem::path old = temporary_beside(target);
+  if (std::filesystem::exists(target)) std::filesystem::rename(target, old, error);
+  if (!error) std::filesystem::rename(draft, target, error);
+  if (error) throw_errno("write", target, error.value());
+  sync_folder(folder_of(target));
+  std::filesystem::remove_all(old, error);
+}
+
 LineAppender::LineAppender(const std::filesystem::path& path)
     : descriptor_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)), path_(path) {
   if (descriptor_ < 0) throw_errno("write", path);
@@ -127,5 +138,11 @@ LineAppender::LineAppender(const std::filesystem::path& path)
 LineAppender::~LineAppender() { ::close(descriptor_); }
 
 void LineAppender::append(std::string_view line) { write_all(descriptor_, cat(line, "\n"), path_); }
+
+std::uint64_t LineAppender::size() const { return std::filesystem::file_size(path_); }
+
+void LineAppender::truncate(std::uint64_t size) {
+  if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) throw_errno("shorten", path_);
+}
 
 }  // namespace lora

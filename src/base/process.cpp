@@ -15,6 +15,14 @@ double monotonic_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+namespace {
+
+const double process_start = monotonic_seconds();
+
+}  // namespace
+
+double process_seconds() { return monotonic_seconds() - process_start; }
+
 std::string utc_timestamp() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};

@@ -11,8 +11,8 @@ constexpr const char *kConfig = "config.json", *kMetrics = "metrics.jsonl";
 
 }  // namespace
 
-RunFolder::RunFolder(std::filesystem::path folder, bool overwrite) : folder_(std::move(folder)) {
-  if (std::filesystem::exists(folder_ / kReportFile) && !overwrite) {
+RunFolder::RunFolder(std::filesystem::path folder, Open open) : folder_(std::move(folder)) {
+  if (std::filesystem::exists(folder_ / kReportFile) && open != Open::overwrite) {
     throw Error(ExitCode::usage, cat("\"", folder_.string(), "\" holds a finished run"),
                 "give another --out, or --overwrite to replace it");
   }
@@ -21,7 +21,10 @@ RunFolder::RunFolder(std::filesystem::path folder, bool overwrite) : folder_(std
   // From here on the folder is an unfinished run; model files of the old one stay until new ones replace
   // them.
   std::filesystem::remove(folder_ / kReportFile);
-  std::filesystem::remove(folder_ / kMetrics);
+  if (open != Open::resume) {
+    std::filesystem::remove(folder_ / kMetrics);
+    std::filesystem::remove_all(folder_ / "checkpoints");
+  }
   metrics_ = std::make_unique<LineAppender>(folder_ / kMetrics);
 }
 
@@ -30,6 +33,8 @@ std::filesystem::path RunFolder::adapter() const { return folder_ / "adapter"; }
 std::filesystem::path RunFolder::model() const { return folder_ / "model.pt"; }
 
 void RunFolder::write_config(const std::string& json) { write_file_atomically(folder_ / kConfig, json); }
+
+std::string RunFolder::read_config() const { return read_file(folder_ / kConfig); }
 
 void RunFolder::append_metrics(const std::string& json_line) { metrics_->append(json_line); }
 

@@ -13,6 +13,7 @@ namespace lora {
 namespace {
 
 constexpr std::string_view kNegation = "no-";
+constexpr std::string_view kWithoutRun = "auto";  ///< of an option that otherwise names a run
 
 std::string bare_flag(const Option& option) { return option.flag().substr(2); }
 
@@ -117,6 +118,16 @@ void refuse_unknown(const Arguments& arguments, const std::vector<FlagSpec>& fla
   }
 }
 
+/// The config.json of the run folder that an option names, or "".
+std::string config_of_run(const OptionTable& options, const Arguments& arguments) {
+  for (const Option& option : options.options()) {
+    const auto given = arguments.flags.find(bare_flag(option));
+    if (!option.options_of_run || given == arguments.flags.end() || !given->second.back()) continue;
+    if (*given->second.back() != kWithoutRun) return *given->second.back() + "/config.json";
+  }
+  return "";
+}
+
 }  // namespace
 
 GeneralOptions read_command_line(const std::vector<std::string>& arguments, const OptionTable& options) {
@@ -132,8 +143,8 @@ GeneralOptions read_command_line(const std::vector<std::string>& arguments, cons
   if (general.help || general.version) return general;
   if (general.quiet && general.verbose) problems.add("--quiet and --verbose contradict each other");
   refuse_unknown(split, flags, problems);
-  if (!general.config.empty()) {
-    read_json_text(options, read_file(general.config), cat("config \"", general.config, "\""));
+  for (const std::string& file : {config_of_run(options, split), general.config}) {
+    if (!file.empty()) read_json_text(options, read_file(file), cat("config \"", file, "\""));
   }
   apply_flags(options, split, problems);
   apply_words(options, split, problems);

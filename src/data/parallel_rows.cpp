@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "lora/base/stop.h"
+
 namespace lora {
 namespace {
 
@@ -46,6 +48,7 @@ void for_each_row(std::size_t count, int threads, const std::function<void(std::
       if (begin >= count) return;
       std::size_t row = begin;
       try {
+        throw_if_stopped();
         for (const std::size_t end = std::min(count, begin + kBlock); row < end; ++row) work(row);
       } catch (...) {
         failure.record(row);

@@ -10,6 +10,7 @@
 #include "eval/device_batch.h"
 #include "eval/head_parts.h"
 #include "lora/base/error.h"
+#include "lora/base/stop.h"
 #include "lora/base/text.h"
 
 namespace lora {
@@ -183,6 +184,7 @@ Quality Evaluation::run(const Executable& executable, at::Device device) const {
   Scores scores(answers_.size(), std::vector<double>(words_.size(), 0));
   std::vector<RowOutcome> outcomes(passes_.size());
   for (const auto& numbers : evaluation_batches(rows, max_tokens_)) {
+    throw_if_stopped();
     if (classification)
       classify(executable, numbers, device, outcomes);
     else

@@ -1,5 +1,7 @@
 #include "train/loop.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -8,6 +10,7 @@
 #include "lora/base/error.h"
 #include "lora/base/log.h"
 #include "lora/base/process.h"
+#include "lora/base/stop.h"
 #include "lora/base/text.h"
 #include "train/memory_meter.h"
 
@@ -34,23 +37,117 @@ Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Tra
       sampler_(sampler),
       trainee_(trainee),
       run_(run),
-      progress_(stderr_is_terminal()) {}
+      progress_(stderr_is_terminal()),
+      checkpoints_(run.path(), session.config.keep_checkpoints) {}
 
 Outcome Loop::run() {
-  start_ = monotonic_seconds();
-  const std::int64_t period = session_.config.eval_every.value_or(plan_.updates_per_epoch);
-  for (std::int64_t number = 0; number < plan_.total_updates; ++number) {
-    update(number);
-    outcome_.updates = number + 1;
-    const bool last = outcome_.updates == plan_.total_updates;
-    if (!last && outcome_.updates % period != 0) continue;
-    if (!validate(outcome_.updates, last)) break;
+  start_ = monotonic_seconds() - outcome_.seconds;
+  if (outcome_.updates == 0) at::manual_seed(static_cast<std::uint64_t>(session_.config.seed));
+  bool goes_on = !validation_due_ || after_update();
+  while (goes_on && outcome_.updates < plan_.total_updates) {
+    update(outcome_.updates);
+    ++outcome_.updates;
+    const std::int64_t period = session_.config.eval_every.value_or(plan_.updates_per_epoch);
+    validation_due_ = outcome_.updates == plan_.total_updates || outcome_.updates % period == 0;
+    goes_on = after_update();
   }
   outcome_.seconds = monotonic_seconds() - start_;
   const auto middle = step_seconds_.begin() + static_cast<std::ptrdiff_t>(step_seconds_.size() / 2);
-  std::nth_element(step_seconds_.begin(), middle, step_seconds_.end());
-  outcome_.median_step_seconds = *middle;
+  if (!step_seconds_.empty()) std::nth_element(step_seconds_.begin(), middle, step_seconds_.end());
+  outcome_.median_step_seconds = step_seconds_.empty() ? 0 : *middle;
+  checkpoints_.clear();
   return outcome_;
+}
+
+bool Loop::after_update() {
+  const std::int64_t step = outcome_.updates;
+  const bool last = step == plan_.total_updates;
+  const auto save_every = session_.config.save_every;
+  const double limit = session_.config.max_minutes * 60;
+  if (limit > 0 && process_seconds() >= limit && !last) request_stop();
+  if (stop_requested()) stop();
+  bool save = take_save_request() || (save_every && *save_every > 0 && step % *save_every == 0);
+  if (validation_due_) {
+    try {
+      if (!validate(step, last)) return false;
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::stopped) throw;
+      stop();
+    }
+    validation_due_ = false;
+    save = save || !save_every;
+  }
+  if (save && !last) save_checkpoint();
+  return true;
+}
+
+void Loop::stop() {
+  save_checkpoint();
+  throw Error(ExitCode::stopped,
+              cat("stopped after update ", outcome_.updates, " of ", plan_.total_updates,
+                  "; everything is saved in ", run_.path().string()),
+              cat("go on with lora-train --resume ", run_.path().string()));
+}
+
+void Loop::save_checkpoint() {
+  TrainingState state{outcome_.updates, trainee_.state(), progress_json()};
+  const auto write_adapter = [&](const std::filesystem::path& folder) {
+    if (trainee_.is_full()) return;
+    trainee_.save(folder / "adapter", {}, provenance(session_, outcome_.updates),
+                  model_card(session_, plan_, outcome_.updates, outcome_.final_train_loss, outcome_.best));
+  };
+  try {
+    checkpoints_.write(state, write_adapter);
+  } catch (const Error& error) {
+    if (stop_requested() || error.code() != ExitCode::io) throw;
+    log_warn("train", "no checkpoint of update ", outcome_.updates, ", training goes on: ", error.what());
+  }
+}
+
+std::string Loop::progress_json() const {
+  Json json = {{"tokens", outcome_.tokens},
+               {"skipped", outcome_.skipped},
+               {"seconds", monotonic_seconds() - start_},
+               {"final_train_loss", outcome_.final_train_loss},
+               {"saved_step", outcome_.saved_step},
+               {"checkpoint_bytes", outcome_.checkpoint_bytes},
+               {"activation_bytes", outcome_.activation_bytes},
+               {"interval_loss", interval_loss_},
+               {"interval_labelled", interval_labelled_},
+               {"bad_in_a_row", bad_in_a_row_},
+               {"worse_in_a_row", worse_in_a_row_},
+               {"validation_due", validation_due_},
+               {"metrics_bytes", run_.metrics().size()},
+               {"step_seconds", step_seconds_}};
+  if (outcome_.best)
+    json["best"] = {{"step", outcome_.best->step},
+                    {"loss", outcome_.best->loss},
+                    {"accuracy", outcome_.best->accuracy ? Json(*outcome_.best->accuracy) : Json()}};
+  return json.dump();
+}
+
+void Loop::restore(const TrainingState& state) {
+  trainee_.restore(state.tensors);
+  const Json json = Json::parse(state.progress);
+  outcome_.updates = state.step;
+  json.at("tokens").get_to(outcome_.tokens);
+  json.at("skipped").get_to(outcome_.skipped);
+  json.at("seconds").get_to(outcome_.seconds);
+  json.at("final_train_loss").get_to(outcome_.final_train_loss);
+  json.at("saved_step").get_to(outcome_.saved_step);
+  json.at("checkpoint_bytes").get_to(outcome_.checkpoint_bytes);
+  json.at("activation_bytes").get_to(outcome_.activation_bytes);
+  json.at("interval_loss").get_to(interval_loss_);
+  json.at("interval_labelled").get_to(interval_labelled_);
+  json.at("bad_in_a_row").get_to(bad_in_a_row_);
+  json.at("worse_in_a_row").get_to(worse_in_a_row_);
+  json.at("validation_due").get_to(validation_due_);
+  json.at("step_seconds").get_to(step_seconds_);
+  run_.metrics().truncate(json.at("metrics_bytes").get<std::uint64_t>());
+  if (!json.contains("best")) return;
+  const Json& best = json["best"];
+  outcome_.best = Validation{best.at("step").get<std::int64_t>(), best.at("loss").get<double>(), std::nullopt};
+  if (best.at("accuracy").is_number()) outcome_.best->accuracy = best["accuracy"].get<double>();
 }
 
 void Loop::update(std::int64_t number) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lora/checkpoint/run_folder.h"
+#include "lora/checkpoint/training_state.h"
 #include "lora/data/batch.h"
 #include "train/plan.h"
 #include "train/progress.h"
@@ -34,12 +35,21 @@ class Loop {
  public:
   Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder& run);
 
+  /// Goes on from a checkpoint.
+  void restore(const TrainingState& state);
+
+  /// `stopped` error after a signal or when the time is over: a checkpoint is then written.
   /// diverged error after three updates in a row without a finite loss or gradient, or if an adapted target
   /// gets no gradient; what is on disk stays.
   Outcome run();
 
  private:
   void update(std::int64_t number);
+  /// Validation, checkpoints and the end of what was asked for; false if the training is over.
+  bool after_update();
+  void save_checkpoint();
+  [[noreturn]] void stop();
+  std::string progress_json() const;
   void accept(const StepResult& result, std::int64_t number);
   void reject(const StepResult& result, std::int64_t number);
   void log_metrics(const StepResult& result, std::int64_t number);
@@ -55,6 +65,8 @@ class Loop {
   RunFolder& run_;
   Progress progress_;
   Outcome outcome_;
+  CheckpointStore checkpoints_;
+  bool validation_due_ = false;  ///< the update is done, its validation is not
   double start_ = 0;
   double interval_loss_ = 0;  ///< since the last metrics line
   std::int64_t interval_labelled_ = 0;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "lora/base/error.h"
+#include "lora/base/text.h"
 
 namespace lora {
 namespace {
@@ -89,6 +90,33 @@ void AdamW::step(double learning_rate) {
                       {count}, learning_rate * group.rate, options_.beta1, options_.beta2, group.weight_decay,
                       options_.epsilon, /*amsgrad=*/false, /*maximize=*/false);
   }
+}
+
+std::map<std::string, at::Tensor> AdamW::state() const {
+  std::map<std::string, at::Tensor> state = {{"values", values_.detach().cpu()},
+                                             {"steps", at::full({1}, steps_, at::kLong)}};
+  if (steps_ == 0) return state;
+  state["first_moment"] = first_moment_.cpu();
+  state["second_moment"] = second_moment_.cpu();
+  return state;
+}
+
+void AdamW::restore(const std::map<std::string, at::Tensor>& state) {
+  const at::NoGradGuard no_grad;
+  const auto take = [&](const std::string& name, at::Tensor& into) {
+    const auto found = state.find(name);
+    if (found == state.end() || found->second.sizes() != values_.sizes())
+      throw Error(ExitCode::mismatch, cat("the checkpoint's optimizer has no \"", name, "\" of ", values_.numel(),
+                                          " numbers: another set of tensors was trained"));
+    into.copy_(found->second);
+  };
+  take("values", values_);
+  steps_ = state.at("steps").item<std::int64_t>();
+  if (steps_ == 0) return;
+  first_moment_ = at::zeros_like(values_);
+  second_moment_ = at::zeros_like(values_);
+  take("first_moment", first_moment_);
+  take("second_moment", second_moment_);
 }
 
 }  // namespace lora

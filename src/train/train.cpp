@@ -6,12 +6,14 @@
 #include "lora/base/error.h"
 #include "lora/base/log.h"
 #include "lora/base/process.h"
+#include "lora/base/stop.h"
 #include "lora/base/text.h"
 #include "lora/config/check.h"
 #include "train/eva.h"
 #include "train/list_targets.h"
 #include "train/loop.h"
 #include "train/plan.h"
+#include "train/resume.h"
 #include "train/run_record.h"
 #include "train/session.h"
 #include "train/target_configs.h"
@@ -115,9 +117,15 @@ void print_outcome(const Outcome& outcome, const RunReport& report, const std::f
 }
 
 int run_training(const TrainConfig& config, const Session& session, const Plan& plan, const Sampler& sampler,
-                 Trainee& trainee, RunFolder& run) {
-  run.write_config(run_config_json(session, plan));
-  const Outcome outcome = Loop(session, plan, sampler, trainee, run).run();
+                 Trainee& trainee, RunFolder& run, const std::optional<TrainingState>& state) {
+  Loop loop(session, plan, sampler, trainee, run);
+  if (state) {
+    loop.restore(*state);
+    log_info("train", "goes on after update ", state->step, " of ", plan.total_updates);
+  } else {
+    run.write_config(run_config_json(session, plan));
+  }
+  const Outcome outcome = loop.run();
   const RunReport report = make_report(session, plan, trainee, outcome);
   run.write_report(report);
   log_info("train", outcome.updates, " updates in ", human_seconds(outcome.seconds), ", ",
@@ -128,27 +136,62 @@ int run_training(const TrainConfig& config, const Session& session, const Plan& 
   return 0;
 }
 
+/// Whether there is a run to go on with. usage error if there must be one.
+bool has_unfinished_run(const TrainConfig& config) {
+  if (config.resume.empty()) return false;
+  const bool found = !CheckpointStore(config.out, config.keep_checkpoints).empty();
+  if (!found && config.resume != "auto")
+    throw Error(ExitCode::usage, cat("\"", config.out, "\" holds no checkpoint to go on from"),
+                "a finished run has none; --resume auto starts where there is nothing to resume");
+  return found;
+}
+
+bool is_finished_run(const TrainConfig& config) {
+  return config.resume == "auto" && std::filesystem::exists(std::filesystem::path(config.out) / "report.json");
+}
+
+std::optional<TrainingState> read_state(const Session& session, const RunFolder& run) {
+  check_resumable(session, run.read_config());
+  auto state = CheckpointStore(run.path(), session.config.keep_checkpoints).read_newest();
+  if (!state)
+    throw Error(ExitCode::file, cat("\"", run.path().string(), "\": no checkpoint is whole"), "train again with --overwrite");
+  return state;
+}
+
 }  // namespace
 
-int train(const TrainConfig& config) {
+int train(const TrainConfig& given) {
+  const TrainConfig config = with_resumed_folder(given);
   check_options(config);
   if (config.list_targets) return list_targets(config);
+  if (is_finished_run(config)) {
+    log_info("train", config.out, " holds a finished run: nothing to do");
+    return 0;
+  }
+  const bool resumes = has_unfinished_run(config);
+  watch_signals();
   // Locked and proved writable before anything slow.
   std::optional<RunFolder> run;
-  if (!config.dry_run) run.emplace(config.out, config.overwrite);
+  if (!config.dry_run)
+    run.emplace(config.out, resumes             ? RunFolder::Open::resume
+                            : config.overwrite ? RunFolder::Open::overwrite
+                                               : RunFolder::Open::fresh);
   Session session = open_session(config);
+  std::optional<TrainingState> state;
+  if (run && resumes) state = read_state(session, *run);
   const Sampler sampler(session.rows.rows, sampler_options(config, session.model.program));
   const bool eva = config.init == "eva" && config.init_adapter.empty();
   Trainee trainee(config, session.model.program, [&](Adapter& adapter) {
     if (eva) initialise_eva(session, sampler, adapter);
   });
   const Plan plan = make_plan(session, trainee, sampler, config.dry_run);
+  throw_if_stopped();
   if (config.dry_run) {
     std::cout << (config.json ? plan_json(plan).dump(2) + "\n" : plan_text(plan));
     return 0;
   }
   show_plan(plan);
-  return run_training(config, session, plan, sampler, trainee, *run);
+  return run_training(config, session, plan, sampler, trainee, *run, state);
 }
 
 }  // namespace lora

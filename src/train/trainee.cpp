@@ -143,6 +143,29 @@ std::vector<std::string> Trainee::without_gradient() const {
   return names;
 }
 
+TensorMap Trainee::state() const {
+  TensorMap state = optimizer_->state();
+  for (std::size_t i = 0; i < adapter_.targets.size(); ++i)
+    for (const auto& [leaf, start] : adapter_.targets[i].origin) state[cat("origin.", i, ".", leaf)] = start;
+  at::Generator generator = at::globalContext().defaultGenerator(program_.device());
+  state["generator"] = generator.get_state();
+  return state;
+}
+
+void Trainee::restore(const TensorMap& state) {
+  const at::NoGradGuard no_grad;
+  optimizer_->restore(state);
+  for (std::size_t i = 0; i < adapter_.targets.size(); ++i) {
+    for (auto& [leaf, start] : adapter_.targets[i].origin) {
+      const auto found = state.find(cat("origin.", i, ".", leaf));
+      if (found == state.end()) throw Error(ExitCode::mismatch, "the checkpoint has no initial factors");
+      start.copy_(found->second);
+    }
+  }
+  at::Generator generator = at::globalContext().defaultGenerator(program_.device());
+  generator.set_state(state.at("generator"));
+}
+
 std::uint64_t Trainee::save(const std::filesystem::path& adapter_folder,
                             const std::filesystem::path& model_file, const AdapterProvenance& provenance,
                             const std::string& card) const {

@@ -11,6 +11,7 @@
 
 #include "lora/adapter/adapter.h"
 #include "lora/checkpoint/adapter_folder.h"
+#include "lora/checkpoint/safetensors.h"
 #include "lora/config/train_config.h"
 #include "lora/model/program.h"
 #include "lora/train/optimizer.h"
@@ -38,6 +39,12 @@ class Trainee {
 
   /// Names of adapted targets none of whose tensors has a gradient other than zero.
   std::vector<std::string> without_gradient() const;
+
+  /// Everything that training changes or drew at random: the optimizer's state, initial factors that are subtracted, the
+  /// random generator.
+  TensorMap state() const;
+  /// mismatch error if another set of tensors was trained.
+  void restore(const TensorMap& state);
 
   /// Writes the adapter folder, or the model file, atomically; returns the bytes of its tensors.
   std::uint64_t save(const std::filesystem::path& adapter_folder, const std::filesystem::path& model_file,

@@ -40,6 +40,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
 /// Creates the folder (and parents) and proves that a file can be written in it; io error otherwise.
 void ensure_writable_folder(const std::filesystem::path& folder);
 
+/// Gives a complete folder its name, in place of an older one, and syncs its parent.
+void publish_folder(const std::filesystem::path& draft, const std::filesystem::path& target);
+
 /// Appends whole lines to a log file (metrics.jsonl), flushed a line at a time.
 class LineAppender {
  public:
@@ -48,6 +51,9 @@ class LineAppender {
   LineAppender(const LineAppender&) = delete;
   LineAppender& operator=(const LineAppender&) = delete;
   void append(std::string_view line);
+  std::uint64_t size() const;
+  /// Forgets what stands behind `size`.
+  void truncate(std::uint64_t size);
 
  private:
   int descriptor_;

@@ -8,6 +8,8 @@ namespace lora {
 
 /// Seconds since an arbitrary fixed moment, monotonic.
 double monotonic_seconds();
+/// Seconds since this process began to run.
+double process_seconds();
 /// UTC now as 2026-01-31T12:00:00Z.
 std::string utc_timestamp();
 

@@ -32,13 +32,21 @@ struct RunReport {
 /// RUN/{config.json, metrics.jsonl, report.json, adapter/ or model.pt}, locked while a training writes it.
 class RunFolder {
  public:
-  /// Creates and locks. Usage error if it holds a finished run and `overwrite` is false.
-  RunFolder(std::filesystem::path folder, bool overwrite);
+  enum class Open {
+    fresh,      ///< usage error if it holds a finished run
+    overwrite,  ///< replaces a finished run
+    resume,     ///< what an unfinished run wrote stays
+  };
+  /// Creates and locks.
+  RunFolder(std::filesystem::path folder, Open open);
   const std::filesystem::path& path() const;
   std::filesystem::path adapter() const;  ///< RUN/adapter
   std::filesystem::path model() const;    ///< RUN/model.pt (full fine-tuning)
   void write_config(const std::string& json);
+  /// What write_config() wrote in an earlier process; file error if it is not there.
+  std::string read_config() const;
   void append_metrics(const std::string& json_line);
+  LineAppender& metrics() { return *metrics_; }
   void write_report(const RunReport& report);
 
  private:

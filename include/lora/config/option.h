@@ -41,6 +41,9 @@ struct Required {
 /// It may also be given without its flag.
 struct Positional {};
 
+/// A run folder (or the word "auto") whose recorded options are read first.
+struct OptionsOfRun {};
+
 /// A list that on the command line may also be written a,b,c. An item that starts with a slash is not split.
 struct CommaSeparated {};
 

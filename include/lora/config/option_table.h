@@ -25,6 +25,7 @@ struct Option {
   std::string name, help, section, placeholder;
   OptionKind kind = OptionKind::unset;
   bool optional = false, positional = false, comma_separated = false;
+  bool options_of_run = false;
   std::optional<NumberRule> rule;
   std::optional<Required> required;
   std::vector<std::string> words;  ///< the allowed ones; empty: any
@@ -79,6 +80,7 @@ class OptionTable {
   static void add(Option& option, const OneOf& one_of) { option.words = one_of.words; }
   static void add(Option& option, const Required& required) { option.required = required; }
   static void add(Option& option, Positional) { option.positional = true; }
+  static void add(Option& option, OptionsOfRun) { option.options_of_run = true; }
   static void add(Option& option, CommaSeparated) { option.comma_separated = true; }
   static void add(Option& option, const Placeholder& placeholder) { option.placeholder = placeholder.text; }
 

@@ -44,6 +44,11 @@ struct TrainConfig {
   bool shuffle = true, pack = true, bucket = true;
   std::int64_t seed = 42;
 
+  std::string resume;
+  std::vector<std::string> allow_change;
+  std::optional<std::int64_t> save_every;
+  std::int64_t keep_checkpoints = 2;
+  double max_minutes = 0;
   std::optional<std::int64_t> eval_every;
   std::int64_t patience = 0;
   std::int64_t log_every = 1;
@@ -121,6 +126,16 @@ struct TrainConfig {
     v("out", out, "run folder: adapter/, config.json, metrics.jsonl, report.json", Placeholder{"DIR"},
       Required{{"list_targets", "dry_run"}});
     v("overwrite", overwrite, "replace a finished run in the same folder");
+    v("resume", resume,
+      "go on with an unfinished run, whose options need not be given again; auto: go on in --out or start there",
+      Placeholder{"RUN"}, OptionsOfRun{});
+    v("allow_change", allow_change, "options (or model, tokenizer, data, valid) that may differ from the resumed run's",
+      Placeholder{"NAME"}, CommaSeparated{});
+    v("save_every", save_every,
+      "updates between checkpoints to resume from; default at each validation, 0 = only when it is stopped",
+      at_least(0));
+    v("keep_checkpoints", keep_checkpoints, "how many of them remain until the run is finished", at_least(2));
+    v("max_minutes", max_minutes, "save, stop and exit with 75 after so long; 0 = no limit", at_least(0));
     v("eval_every", eval_every, "updates between validations; default once per epoch", at_least(1));
     v("patience", patience, "stop after so many validations without a better loss; 0 = never", at_least(0));
     v("log_every", log_every, "updates between lines of metrics.jsonl", at_least(1));

@@ -3,6 +3,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 namespace lora {
@@ -31,6 +33,12 @@ class AdamW {
   /// before clipping.
   double scale_and_clip(double scale, double max_norm);
   void step(double learning_rate);
+
+  /// Values, moments and the number of steps, to be given to restore() of an equal optimizer: "values", "first_moment",
+  /// "second_moment" (both only after the first step), "steps".
+  std::map<std::string, at::Tensor> state() const;
+  /// mismatch error if sizes differ.
+  void restore(const std::map<std::string, at::Tensor>& state);
 
   const at::Tensor& flat_values() const { return values_; }
   const at::Tensor& flat_gradients() const { return gradients_; }

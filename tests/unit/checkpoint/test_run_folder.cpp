@@ -36,7 +36,7 @@ TEST_CASE("run folder: a report comes back as it was written") {
   const TemporaryFolder folder;
   const auto path = folder / "run";
   RunReport report = some_report();
-  RunFolder(path, false).write_report(report);
+  RunFolder(path, RunFolder::Open::fresh).write_report(report);
   RunReport read = read_run_report(path);
   CHECK(read.method == report.method);
   CHECK(read.variant == report.variant);
@@ -55,7 +55,7 @@ TEST_CASE("run folder: a report comes back as it was written") {
   CHECK(read.checkpoint_bytes == report.checkpoint_bytes);
   CHECK(read.cpu == report.cpu);
   report.best_valid_loss = std::nullopt;
-  RunFolder(path, true).write_report(report);
+  RunFolder(path, RunFolder::Open::overwrite).write_report(report);
   CHECK_FALSE(read_run_report(path).best_valid_loss);
 }
 
@@ -63,35 +63,35 @@ TEST_CASE("run folder: a finished run is replaced only with overwrite, an unfini
   const TemporaryFolder folder;
   const auto path = folder / "run";
   {
-    RunFolder run(path, false);
+    RunFolder run(path, RunFolder::Open::fresh);
     run.append_metrics(R"({"step": 1})");
     run.write_config("{}");
   }
   {
-    RunFolder run(path, false);
+    RunFolder run(path, RunFolder::Open::fresh);
     run.append_metrics(R"({"step": 2})");
     run.write_report(some_report());
   }
   CHECK(file_text(path / "metrics.jsonl") == "{\"step\": 2}\n");
-  require_error([&] { RunFolder(path, false); }, ExitCode::usage, {"holds a finished run"});
+  require_error([&] { RunFolder(path, RunFolder::Open::fresh); }, ExitCode::usage, {"holds a finished run"});
   CHECK(read_run_report(path).updates == 10);
-  const RunFolder replaced(path, true);
+  const RunFolder replaced(path, RunFolder::Open::overwrite);
   require_error([&] { read_run_report(path); }, ExitCode::file, {"no finished run", "report.json"});
 }
 
 TEST_CASE("run folder: overwriting keeps the old model files until new ones replace them") {
   const TemporaryFolder folder;
   const auto path = folder / "run";
-  RunFolder(path, false).write_report(some_report());
+  RunFolder(path, RunFolder::Open::fresh).write_report(some_report());
   put_text(path / "model.pt", "old");
-  RunFolder(path, true).write_report(some_report());
+  RunFolder(path, RunFolder::Open::overwrite).write_report(some_report());
   CHECK(file_text(path / "model.pt") == "old");
 }
 
 TEST_CASE("run folder: a second training in the same folder is locked out") {
   const TemporaryFolder folder;
-  const RunFolder first(folder / "run", false);
-  require_error([&] { RunFolder(folder / "run", false); }, ExitCode::locked);
+  const RunFolder first(folder / "run", RunFolder::Open::fresh);
+  require_error([&] { RunFolder(folder / "run", RunFolder::Open::fresh); }, ExitCode::locked);
 }
 
 TEST_CASE("run report: foreign and damaged reports are file errors that name the key") {
@@ -102,7 +102,7 @@ TEST_CASE("run report: foreign and damaged reports are file errors that name the
   require_error([&] { read_run_report(folder.path()); }, ExitCode::file, {"report.json", "JSON"});
   put_text(report, R"({"method": "lora", "variant": "lora"})");
   require_error([&] { read_run_report(folder.path()); }, ExitCode::file, {"\"model\" is missing"});
-  RunFolder(folder / "run", false).write_report(some_report());
+  RunFolder(folder / "run", RunFolder::Open::fresh).write_report(some_report());
   std::filesystem::copy_file(folder / "run/report.json", report,
                              std::filesystem::copy_options::overwrite_existing);
   edit(report, "\"updates\": 10", "\"updates\": \"x\"");

@@ -1,0 +1,48 @@
+#include "lora/base/stop.h"
+
+#include <csignal>
+
+#include "lora/base/error.h"
+
+namespace lora {
+namespace {
+
+volatile std::sig_atomic_t stop_flag = 0, save_flag = 0;
+
+void ask_to_stop(int signal) {
+  stop_flag = 1;
+  std::signal(signal, SIG_DFL);
+}
+
+void ask_to_save(int) { save_flag = 1; }
+
+void install(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;  // reads and writes go on
+  sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
+void watch_signals() {
+  install(SIGINT, ask_to_stop);
+  install(SIGTERM, ask_to_stop);
+  install(SIGUSR1, ask_to_save);
+}
+
+bool stop_requested() { return stop_flag != 0; }
+
+void request_stop() { stop_flag = 1; }
+
+bool take_save_request() {
+  const bool requested = save_flag != 0;
+  save_flag = 0;
+  return requested;
+}
+
+void throw_if_stopped() {
+  if (stop_requested()) throw Error(ExitCode::stopped, "stopped by a signal");
+}
+
+}  // namespace lora

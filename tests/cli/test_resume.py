@@ -1,0 +1,178 @@
+"""Stopping and going on: a training in parts is the training in one piece, byte for byte, on one thread."""
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+OPTIONS = ["--steps", 60, "--batch-size", 8, "--batch-tokens", 60, "--learning-rate", 3e-3, "--dropout", 0.1,
+           "--threads", 1, "--eval-every", 15, "--seed", 7]
+MOMENTS = int(os.environ.get("LORA_SIGNAL_MOMENTS", "12"))
+METHODS = {"lora": [], "dora": ["--method", "dora"], "pissa": ["--init", "pissa"],
+           "full": ["--method", "full", "--dropout", 0, "--learning-rate", 3e-4],
+           "bottleneck": ["--method", "bottleneck"]}
+
+
+@pytest.fixture
+def command(fixtures):
+    """command(run folder, option, ...) -> words of a training of the tiny model."""
+    binary = Path(os.environ.get("LORA_BIN", "build/release/bin")) / "lora-train"
+
+    def words(out, *options):
+        return [str(word) for word in (
+            binary, "--model", fixtures / "tiny_llama.pt", "--data", fixtures / "train.jsonl", "--valid",
+            fixtures / "valid.jsonl", "--out", out, *OPTIONS, *options)]
+
+    return words
+
+
+def call(words, code=0, **keywords):
+    result = subprocess.run(words, capture_output=True, text=True, **keywords)
+    assert result.returncode == code, result.stderr
+    return result
+
+
+def losses_of(run):
+    """Of every update and validation, as written."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line.get("loss"), line.get("valid_loss"), line.get("gradient_norm")) for line in lines]
+
+
+def trained_bytes(run):
+    """Names, shapes and bytes of the adapter's tensors; what the header says beside them tells when it was written."""
+    data = (run / "adapter/adapter_model.safetensors").read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + length])
+    del header["__metadata__"]
+    return header, data[8 + length:]
+
+
+def resume(run, *options):
+    binary = Path(os.environ.get("LORA_BIN", "build/release/bin")) / "lora-train"
+    return [str(word) for word in (binary, "--resume", run, *options)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_sixty_updates_equal_seven_and_thirteen_and_forty(command, tmp_path, method):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    call(command(whole, *METHODS[method]))
+    # A budget of no minutes ends a run after its next update; checkpoints at 7 and 20 are what is gone on from.
+    call(command(parts, *METHODS[method], "--save-every", 7, "--max-minutes", 1e-9), code=75)
+    for step in (7, 20):
+        run_until(resume(parts, "--max-minutes", 0, "--save-every", step), parts, step)
+    call(resume(parts, "--max-minutes", 0))
+    assert losses_of(parts) == losses_of(whole)
+    if method != "full":
+        assert trained_bytes(parts) == trained_bytes(whole)
+    assert not (parts / "checkpoints").exists()
+
+
+def run_until(words, run, step):
+    """Runs until the checkpoint of `step` is there, then kills the process without warning."""
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.time() + 60
+    while not (run / f"checkpoints/step-{step:06}/state.json").exists():
+        assert time.time() < deadline and process.poll() is None, "the checkpoint did not come"
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+
+
+def test_signals_at_random_moments_lose_nothing(command, tmp_path):
+    whole = tmp_path / "whole"
+    begin = time.time()
+    call(command(whole))
+    duration = time.time() - begin
+    chance = random.Random(3)
+    run, stops = tmp_path / "run", 0
+    for _ in range(MOMENTS):
+        which = chance.choice([signal.SIGTERM, signal.SIGINT])
+        process = subprocess.Popen(command(run, "--resume", "auto"), stderr=subprocess.PIPE, text=True,
+                                   stdout=subprocess.DEVNULL)
+        time.sleep(0.05 + chance.random() * duration / 3)   # the handlers are there after the first moment
+        process.send_signal(which)
+        said = process.communicate()[1]
+        assert process.returncode in (0, 75), said
+        stops += process.returncode == 75
+        if process.returncode == 75:
+            assert "stopped" in said
+    assert stops > 0
+    call(command(run, "--resume", "auto"))
+    assert losses_of(run) == losses_of(whole)
+    assert trained_bytes(run) == trained_bytes(whole)
+
+
+def test_the_message_says_how_to_go_on(command, tmp_path):
+    result = call(command(tmp_path / "run", "--max-minutes", 1e-9), code=75)
+    assert "stopped after update 1 of 60" in result.stderr
+    assert f"go on with lora-train --resume {tmp_path / 'run'}" in result.stderr
+
+
+def test_sigusr1_saves_and_goes_on(command, tmp_path):
+    run = tmp_path / "run"
+    process = subprocess.Popen(command(run, "--save-every", 0), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    metrics = run / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") > 2):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGUSR1)
+    seen = False
+    while process.poll() is None and not seen:
+        seen = any((run / "checkpoints").glob("step-*/state.json"))
+        time.sleep(0.002)
+    assert process.wait() == 0 and seen
+
+
+def test_auto_starts_goes_on_and_leaves_finished_runs_alone(command, tmp_path):
+    run = tmp_path / "run"
+    call(command(run, "--resume", "auto", "--max-minutes", 1e-9), code=75)
+    assert "goes on after update 1 of 60" in call(command(run, "--resume", "auto")).stderr
+    before = (run / "report.json").read_bytes()
+    assert "finished run: nothing to do" in call(command(run, "--resume", "auto")).stderr
+    assert (run / "report.json").read_bytes() == before
+    assert "holds no checkpoint" in call(resume(run), code=2).stderr
+
+
+def test_a_changed_run_is_refused_with_every_difference(command, fixtures, tmp_path):
+    run = tmp_path / "run"
+    call(command(run, "--max-minutes", 1e-9), code=75)
+    other = tmp_path / "other.jsonl"
+    other.write_text((fixtures / "train.jsonl").read_text().replace("a", "e", 1))
+    result = call(resume(run, "--max-minutes", 0, "--rank", 4, "--data", other, "--log-every", 2), code=5)
+    assert "rank: 16 -> 4" in result.stderr and "data: sha256" in result.stderr
+    assert "log_every" not in result.stderr
+    assert "--allow-change rank,data" in result.stderr
+    result = call(resume(run, "--max-minutes", 0, "--learning-rate", 1e-3, "--allow-change", "learning_rate"))
+    assert "resumed with a change: learning_rate: 0.003 -> 0.001" in result.stderr
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(command, tmp_path):
+    run = tmp_path / "run"
+    call(command(run, "--max-minutes", 1e-9), code=75)
+    call(resume(run, "--max-minutes", 1e-9), code=75)
+    names = sorted(folder.name for folder in (run / "checkpoints").iterdir())
+    assert names == ["step-000001", "step-000002"]
+    newest = run / "checkpoints/step-000002/training.safetensors"
+    data = bytearray(newest.read_bytes())
+    data[-5] ^= 4
+    newest.write_bytes(data)
+    result = call(resume(run, "--max-minutes", 0))
+    assert "checkpoint step-000002 is not used" in result.stderr and "goes on after update 1" in result.stderr
+
+
+def test_a_run_that_is_in_use_is_not_resumed(command, tmp_path):
+    run = tmp_path / "run"
+    call(command(run, "--max-minutes", 1e-9), code=75)
+    first = subprocess.Popen(resume(run, "--max-minutes", 0), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    time.sleep(0.05)
+    while first.poll() is None:
+        second = subprocess.run(resume(run, "--max-minutes", 0), capture_output=True, text=True)
+        if second.returncode == 10:
+            break
+    else:
+        pytest.skip("the first run was too quick")
+    assert str(first.pid) in second.stderr
+    assert first.wait() == 0

@@ -76,7 +76,8 @@ std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training)
       return target_output(adapted, values, training);
     };
     const bool alone = hooks_at[now.target.site] == 1;
-    hooks.push_back({now.target.site, hook, alone && find_method(now.config.method).computes_site(now.target)});
+    hooks.push_back(
+        {now.target.site, hook, alone && find_method(now.config.method).computes_site(now.target)});
   }
   for (std::size_t i = 0; i < adapter.token_rows.size(); ++i) {
     for (const Site* site : adapter.token_rows[i].sites) {

@@ -57,8 +57,7 @@ class LoraMethod : public Method {
     const at::Tensor W = target.site->kind == SiteKind::linear ? values.weight : values.weight.t();
     const bool drops = training && config.dropout > 0;
     const bool fits = values.input.scalar_type() == A.scalar_type() && !W.requires_grad();
-    if (!drops && fits)
-      return low_rank_linear(values.input, W, values.bias, A, B, config.scale());
+    if (!drops && fits) return low_rank_linear(values.input, W, values.bias, A, B, config.scale());
     at::Tensor frozen = product_in_type_of(values.input, W);
     if (values.bias.defined()) frozen = frozen + values.bias;
     return forward({frozen, values.input, values.weight, values.bias}, target, tensors, config, training);

@@ -28,7 +28,8 @@ std::vector<fs::path> checkpoints_in(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(folder, none)) {
-    if (entry.is_directory() && entry.path().filename().string().starts_with(kPrefix)) found.push_back(entry.path());
+    if (entry.is_directory() && entry.path().filename().string().starts_with(kPrefix))
+      found.push_back(entry.path());
   }
   std::sort(found.begin(), found.end(), [](const fs::path& a, const fs::path& b) {
     const std::string left = a.filename().string(), right = b.filename().string();
@@ -53,8 +54,8 @@ TrainingState read_checkpoint(const fs::path& folder) {
   const fs::path file = folder / kTensors;
   const std::string expected = state.at("sha256").at(kTensors).get<std::string>(), found = sha256_file(file);
   if (expected != found)
-    throw Error(ExitCode::file, cat("\"", file.string(), "\": sha256 ", found.substr(0, 12), ", state.json says ",
-                                    expected.substr(0, 12)));
+    throw Error(ExitCode::file, cat("\"", file.string(), "\": sha256 ", found.substr(0, 12),
+                                    ", state.json says ", expected.substr(0, 12)));
   return {state.at("step").get<std::int64_t>(), read_safetensors(file).tensors, state.at("progress").dump()};
 }
 

@@ -23,7 +23,8 @@ at::Tensor filled(std::int64_t rows, std::int64_t time, std::int64_t value) {
 }
 
 /// Flat positions whose next token is labelled, and these tokens. Row b starts at starts[b].
-void add_targets(Batch& batch, const std::vector<const EncodedRow*>& rows, const std::vector<std::int64_t>& starts) {
+void add_targets(Batch& batch, const std::vector<const EncodedRow*>& rows,
+                 const std::vector<std::int64_t>& starts) {
   std::vector<std::int64_t> positions, targets;
   for (std::size_t b = 0; b < rows.size(); ++b) {
     const TokenIds& labels = rows[b]->labels;
@@ -80,7 +81,8 @@ Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id
     std::copy_n(row.ids.begin(), lengths[b], batch.inputs.input_ids.data_ptr<std::int64_t>() + starts[b]);
     std::fill_n(batch.inputs.attention_mask.data_ptr<std::int64_t>() + starts[b], lengths[b], 1);
     if (row.types.empty()) continue;
-    std::copy_n(row.types.begin(), lengths[b], batch.inputs.token_type_ids.data_ptr<std::int64_t>() + starts[b]);
+    std::copy_n(row.types.begin(), lengths[b],
+                batch.inputs.token_type_ids.data_ptr<std::int64_t>() + starts[b]);
   }
   classification ? add_classes(batch, rows) : add_targets(batch, rows, starts);
   batch.labelled = batch.targets.size(0);

@@ -19,8 +19,8 @@ void sort_by_length(std::vector<std::size_t>& numbers, const std::vector<std::in
 std::int64_t position_count(const std::vector<std::size_t>& rows, const std::vector<std::int64_t>& lengths,
                             Layout layout);
 
-/// Cuts row numbers that are sorted by length into groups of which each keeps its positions within max_tokens; a single
-/// row beyond that is a group of its own.
+/// Cuts row numbers that are sorted by length into groups of which each keeps its positions within
+/// max_tokens; a single row beyond that is a group of its own.
 std::vector<std::vector<std::size_t>> pack(const std::vector<std::size_t>& sorted,
                                            const std::vector<std::int64_t>& lengths, std::int64_t max_tokens,
                                            Layout layout);

@@ -36,23 +36,25 @@ std::vector<double> log_likelihoods(const at::Tensor& logits, const at::Tensor& 
   return {result.const_data_ptr<double>(), result.const_data_ptr<double>() + result.numel()};
 }
 
-/// The same for labelled positions of a batch, by number. Parts of them pass the head at a time where it is apart.
+/// The same for labelled positions of a batch, by number. Parts of them pass the head at a time where it is
+/// apart.
 std::vector<double> log_likelihoods(const Executable& executable, const Batch& batch,
-                                    const std::vector<std::int64_t>& terms, const std::vector<std::int64_t>& ids) {
+                                    const std::vector<std::int64_t>& terms,
+                                    const std::vector<std::int64_t>& ids) {
   const at::Tensor id = at::tensor(ids, at::kLong), term = at::tensor(terms, at::kLong);
   if (!executable.splits_at_head())
     return log_likelihoods(executable.logits_at(batch.inputs, batch.positions), term, id);
   std::vector<double> all;
-  for_each_head_part(executable.before_head(batch.inputs, batch.positions),
-                     [&](std::int64_t begin, const at::Tensor& part) {
-                       const auto place = [&](std::int64_t row) {
-                         return std::lower_bound(terms.begin(), terms.end(), row) - terms.begin();
-                       };
-                       const std::int64_t first = place(begin), count = place(begin + part.size(0)) - first;
-                       const auto some = log_likelihoods(executable.head(part), term.narrow(0, first, count) - begin,
-                                                         id.narrow(0, first, count));
-                       all.insert(all.end(), some.begin(), some.end());
-                     });
+  for_each_head_part(
+      executable.before_head(batch.inputs, batch.positions), [&](std::int64_t begin, const at::Tensor& part) {
+        const auto place = [&](std::int64_t row) {
+          return std::lower_bound(terms.begin(), terms.end(), row) - terms.begin();
+        };
+        const std::int64_t first = place(begin), count = place(begin + part.size(0)) - first;
+        const auto some = log_likelihoods(executable.head(part), term.narrow(0, first, count) - begin,
+                                          id.narrow(0, first, count));
+        all.insert(all.end(), some.begin(), some.end());
+      });
   return all;
 }
 

@@ -12,7 +12,8 @@ constexpr std::int64_t kRows = 256;
 
 }  // namespace
 
-void for_each_head_part(const at::Tensor& rows, const std::function<void(std::int64_t, const at::Tensor&)>& visit) {
+void for_each_head_part(const at::Tensor& rows,
+                        const std::function<void(std::int64_t, const at::Tensor&)>& visit) {
   for (std::int64_t begin = 0; begin < rows.size(0); begin += kRows)
     visit(begin, rows.narrow(0, begin, std::min(kRows, rows.size(0) - begin)));
 }

@@ -35,8 +35,8 @@ bool is_faster(const Program& program) {
   const double ratio = product_seconds(at::kFloat, width, program.device()) /
                        product_seconds(at::kBFloat16, width, program.device());
   const bool worthwhile = ratio >= kWorthwhile;
-  log_info("model", "bf16 products run ", fixed(ratio, 2), " times as fast as fp32: ", worthwhile ? "bf16" : "fp32",
-           " is used");
+  log_info("model", "bf16 products run ", fixed(ratio, 2),
+           " times as fast as fp32: ", worthwhile ? "bf16" : "fp32", " is used");
   return worthwhile;
 }
 

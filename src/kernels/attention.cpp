@@ -36,7 +36,8 @@ at::Tensor part(const at::Tensor& all, BatchRows rows, std::int64_t begin, std::
 
 std::optional<at::Tensor> mask_of(const AttentionPlan& plan, BatchRows rows, const AttentionBlock& block) {
   if (block.kind != Kind::masked) return std::nullopt;
-  const at::Tensor mine = plan.additive.size(0) == 1 ? plan.additive : plan.additive.narrow(0, rows.first, rows.count);
+  const at::Tensor mine =
+      plan.additive.size(0) == 1 ? plan.additive : plan.additive.narrow(0, rows.first, rows.count);
   return mine.narrow(2, block.query, block.queries).narrow(3, block.key, block.keys);
 }
 
@@ -46,11 +47,12 @@ at::Tensor empty_by_time(const at::Tensor& like) {
 }
 
 struct Attention : torch::autograd::Function<Attention> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
-                            const at::Tensor& v, const c10::intrusive_ptr<PlanHolder>& holder,
-                            std::optional<double> scale) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& q,
+                            const at::Tensor& k, const at::Tensor& v,
+                            const c10::intrusive_ptr<PlanHolder>& holder, std::optional<double> scale) {
     const AttentionPlan& plan = holder->plan;
-    const bool whole = plan.rows.size() == 1 && plan.rows[0].size() == 1 && plan.rows[0][0].queries == q.size(2);
+    const bool whole =
+        plan.rows.size() == 1 && plan.rows[0].size() == 1 && plan.rows[0][0].queries == q.size(2);
     at::Tensor out = whole ? at::Tensor() : empty_by_time(q);
     torch::autograd::variable_list saved = {q, k, v, out};
     for_each_block(plan, q.size(0), [&](BatchRows rows, const AttentionBlock& block) {
@@ -102,10 +104,11 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   return Attention::apply(q, k, v, c10::make_intrusive<PlanHolder>(plan), scale);
 }
 
-at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
-                               std::optional<double> scale) {
+at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                               const at::Tensor& mask, std::optional<double> scale) {
   const auto optional_mask = mask.defined() ? std::optional<at::Tensor>(mask) : std::nullopt;
-  return at::scaled_dot_product_attention(q, k, v, optional_mask, 0, false, scale, /*enable_gqa=*/q.size(1) != k.size(1));
+  return at::scaled_dot_product_attention(q, k, v, optional_mask, 0, false, scale,
+                                          /*enable_gqa=*/q.size(1) != k.size(1));
 }
 
 }  // namespace lora

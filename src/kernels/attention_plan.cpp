@@ -43,8 +43,8 @@ std::vector<Interval> intervals_of(const at::Tensor& seen) {
   return intervals;
 }
 
-/// The longest block that starts with query `first`: equal intervals, a triangle of a document, or the smallest
-/// rectangle around intervals that move on (a sliding window), which keeps its mask.
+/// The longest block that starts with query `first`: equal intervals, a triangle of a document, or the
+/// smallest rectangle around intervals that move on (a sliding window), which keeps its mask.
 AttentionBlock block_at(const std::vector<Interval>& seen, std::int64_t first) {
   const auto count = static_cast<std::int64_t>(seen.size());
   const auto at = [&](std::int64_t i) { return seen[static_cast<std::size_t>(i)]; };
@@ -54,7 +54,8 @@ AttentionBlock block_at(const std::vector<Interval>& seen, std::int64_t first) {
     while (last < count && fits(last)) ++last;
     return last - first;
   };
-  const std::int64_t equal = length([&](std::int64_t i) { return at(i).begin == start.begin && at(i).end == start.end; });
+  const std::int64_t equal =
+      length([&](std::int64_t i) { return at(i).begin == start.begin && at(i).end == start.end; });
   if (start.end == start.begin + 1) {
     const std::int64_t triangle = length(
         [&](std::int64_t i) { return at(i).begin == start.begin && at(i).end == start.end + (i - first); });
@@ -89,7 +90,8 @@ std::int64_t AttentionPlan::score_count() const {
   std::int64_t count = 0;
   for (const auto& blocks : rows)
     for (const AttentionBlock& block : blocks)
-      count += block.kind == Kind::causal ? block.queries * (block.queries + 1) / 2 : block.queries * block.keys;
+      count +=
+          block.kind == Kind::causal ? block.queries * (block.queries + 1) / 2 : block.queries * block.keys;
   return count;
 }
 

@@ -26,8 +26,8 @@ LORA_INLINE void multiply_loop(const float* gate, const float* up, float* y, std
 }
 
 template <Gate act>
-LORA_INLINE void differentiate_loop(const float* dy, const float* gate, const float* up, float* dgate, float* dup,
-                               std::int64_t count) {
+LORA_INLINE void differentiate_loop(const float* dy, const float* gate, const float* up, float* dgate,
+                                    float* dup, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     const float x = gate[i], s = vector_sigmoid(inner(act, x));
     dup[i] = dy[i] * x * s;
@@ -49,8 +49,8 @@ void differentiate(Gate act, const float* dy, const float* gate, const float* up
 }
 
 struct Gated : torch::autograd::Function<Gated> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate, const at::Tensor& up,
-                            std::int64_t act) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate,
+                            const at::Tensor& up, std::int64_t act) {
     at::Tensor y = at::empty_like(gate);
     const auto *left = gate.const_data_ptr<float>(), *right = up.const_data_ptr<float>();
     auto* to = y.mutable_data_ptr<float>();
@@ -72,7 +72,8 @@ struct Gated : torch::autograd::Function<Gated> {
                *right = up.const_data_ptr<float>();
     auto *to_left = dgate.mutable_data_ptr<float>(), *to_right = dup.mutable_data_ptr<float>();
     at::parallel_for(0, gate.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      differentiate(act, grad + begin, left + begin, right + begin, to_left + begin, to_right + begin, end - begin);
+      differentiate(act, grad + begin, left + begin, right + begin, to_left + begin, to_right + begin,
+                    end - begin);
     });
     return {dgate, dup, at::Tensor()};
   }

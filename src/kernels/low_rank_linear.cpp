@@ -12,8 +12,8 @@ std::optional<at::Tensor> optional(const at::Tensor& tensor) {
 
 at::Tensor rows_of(const at::Tensor& tensor) { return tensor.reshape({-1, tensor.size(-1)}); }
 
-/// Rows of products in another type come in multiples of this: LibTorch's library for them makes and keeps code and
-/// scratch memory for each number of rows that it meets.
+/// Rows of products in another type come in multiples of this: LibTorch's library for them makes and keeps
+/// code and scratch memory for each number of rows that it meets.
 constexpr std::int64_t kRowStep = 128;
 
 /// rows [n, in] times W [out, in] in W's type, back in rows' type [n, out]. Not differentiable.
@@ -27,7 +27,8 @@ at::Tensor converted_product(const at::Tensor& rows, const at::Tensor& W) {
 }
 
 struct ConvertedProduct : torch::autograd::Function<ConvertedProduct> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& rows, const at::Tensor& W) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& rows,
+                            const at::Tensor& W) {
     context->save_for_backward({W});
     return converted_product(rows, W);
   }
@@ -39,8 +40,9 @@ struct ConvertedProduct : torch::autograd::Function<ConvertedProduct> {
 };
 
 struct LowRankLinear : torch::autograd::Function<LowRankLinear> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& W,
-                            const std::optional<at::Tensor>& b, const at::Tensor& A, const at::Tensor& B, double s) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& W, const std::optional<at::Tensor>& b, const at::Tensor& A,
+                            const at::Tensor& B, double s) {
     const at::Tensor rows = rows_of(x);
     at::Tensor y = converted_product(rows, W);
     if (b) y.add_(*b);
@@ -93,8 +95,8 @@ at::Tensor low_rank_linear(const at::Tensor& x, const at::Tensor& W, const at::T
   return LowRankLinear::apply(x, W, optional(b), A, B, s);
 }
 
-at::Tensor low_rank_linear_reference(const at::Tensor& x, const at::Tensor& W, const at::Tensor& b, const at::Tensor& A,
-                                     const at::Tensor& B, double s) {
+at::Tensor low_rank_linear_reference(const at::Tensor& x, const at::Tensor& W, const at::Tensor& b,
+                                     const at::Tensor& A, const at::Tensor& B, double s) {
   return at::linear(x, W.to(x.scalar_type()), optional(b)) + at::linear(at::linear(x, A) * s, B);
 }
 

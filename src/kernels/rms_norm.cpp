@@ -23,7 +23,8 @@ constexpr std::int64_t kGrain = 1 << 14;
 std::int64_t rows_per_piece(std::int64_t dim) { return std::max<std::int64_t>(1, kGrain / dim); }
 
 LORA_EVERY_VECTOR_WIDTH
-void normalise(const float* x, const float* weight, float offset, float epsilon, Rows rows, float* y, float* inverse) {
+void normalise(const float* x, const float* weight, float offset, float epsilon, Rows rows, float* y,
+               float* inverse) {
   for (std::int64_t row = 0; row < rows.count; ++row, x += rows.dim, y += rows.dim) {
     float lanes[kLanes] = {};
     std::int64_t i = 0;
@@ -32,7 +33,8 @@ void normalise(const float* x, const float* weight, float offset, float epsilon,
     double square = 0;
     for (const float lane : lanes) square += lane;
     for (; i < rows.dim; ++i) square += x[i] * x[i];
-    const float scale = 1.0f / std::sqrt(static_cast<float>(square / static_cast<double>(rows.dim)) + epsilon);
+    const float scale =
+        1.0f / std::sqrt(static_cast<float>(square / static_cast<double>(rows.dim)) + epsilon);
     inverse[row] = scale;
     for (i = 0; i < rows.dim; ++i) y[i] = x[i] * scale * (weight[i] + offset);
   }
@@ -40,8 +42,8 @@ void normalise(const float* x, const float* weight, float offset, float epsilon,
 
 /// dx = r (g - x r^2 mean(g x)) with g = dy (weight + offset); dw += dy x r unless null.
 LORA_EVERY_VECTOR_WIDTH
-void differentiate(const float* dy, const float* x, const float* weight, float offset, const float* inverse, Rows rows,
-                   float* dx, float* dw) {
+void differentiate(const float* dy, const float* x, const float* weight, float offset, const float* inverse,
+                   Rows rows, float* dx, float* dw) {
   for (std::int64_t row = 0; row < rows.count; ++row, x += rows.dim, dy += rows.dim, dx += rows.dim) {
     float lanes[kLanes] = {};
     std::int64_t i = 0;
@@ -69,16 +71,16 @@ bool is_plain(const at::Tensor& tensor) { return tensor.is_cpu() && tensor.scala
 Rows rows_of(const at::Tensor& x) { return {x.numel() / x.size(-1), x.size(-1)}; }
 
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            double epsilon, double offset) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& weight, double epsilon, double offset) {
     const Rows rows = rows_of(x);
     at::Tensor y = at::empty_like(x), inverse = at::empty({rows.count}, x.options());
     const auto *from = x.const_data_ptr<float>(), *factor = weight.const_data_ptr<float>();
     auto *to = y.mutable_data_ptr<float>(), *scale = inverse.mutable_data_ptr<float>();
     at::parallel_for(0, rows.count, rows_per_piece(rows.dim), [&](std::int64_t begin, std::int64_t end) {
       const std::int64_t start = begin * rows.dim;
-      normalise(from + start, factor, static_cast<float>(offset), static_cast<float>(epsilon), {end - begin, rows.dim},
-                to + start, scale + begin);
+      normalise(from + start, factor, static_cast<float>(offset), static_cast<float>(epsilon),
+                {end - begin, rows.dim}, to + start, scale + begin);
     });
     context->save_for_backward({x, weight, inverse});
     context->saved_data["offset"] = offset;
@@ -101,7 +103,8 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     auto *to = dx.mutable_data_ptr<float>(), *sums = dw.mutable_data_ptr<float>();
     const auto piece = [&](std::int64_t begin, std::int64_t end, float* sum) {
       const std::int64_t start = begin * rows.dim;
-      differentiate(grad + start, from + start, factor, offset, scale + begin, {end - begin, rows.dim}, to + start, sum);
+      differentiate(grad + start, from + start, factor, offset, scale + begin, {end - begin, rows.dim},
+                    to + start, sum);
     };
     if (!wants_weight) {
       at::parallel_for(0, rows.count, rows_per_piece(rows.dim),
@@ -112,7 +115,8 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     const std::int64_t each = (rows.count + pieces - 1) / pieces;
     at::parallel_for(0, pieces, 1, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t number = first; number < last; ++number) {
-        const std::int64_t begin = std::min(number * each, rows.count), end = std::min(begin + each, rows.count);
+        const std::int64_t begin = std::min(number * each, rows.count),
+                           end = std::min(begin + each, rows.count);
         piece(begin, end, sums + number * rows.dim);
       }
     });

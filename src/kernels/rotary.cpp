@@ -42,7 +42,8 @@ using Rotate = void (*)(const float*, const float*, const float*, float*, std::i
 at::Tensor rotate_all(Rotate rotate, const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
   at::Tensor y = empty_by_time(x);
   const std::int64_t heads = x.size(1), time = x.size(2), dim = x.size(3);
-  const auto *from = x.const_data_ptr<float>(), *c = cos.const_data_ptr<float>(), *s = sin.const_data_ptr<float>();
+  const auto *from = x.const_data_ptr<float>(), *c = cos.const_data_ptr<float>(),
+             *s = sin.const_data_ptr<float>();
   auto* to = y.mutable_data_ptr<float>();
   const std::int64_t angles = cos.size(0) > 1 ? cos.stride(0) : 0;
   at::parallel_for(0, x.size(0) * time, std::max<std::int64_t>(1, kGrain / (heads * dim)),
@@ -50,16 +51,16 @@ at::Tensor rotate_all(Rotate rotate, const at::Tensor& x, const at::Tensor& cos,
                      for (std::int64_t i = begin; i < end; ++i) {
                        const std::int64_t row = i / time, t = i % time, angle = row * angles + t * dim;
                        for (std::int64_t head = 0; head < heads; ++head)
-                         rotate(from + row * x.stride(0) + head * x.stride(1) + t * x.stride(2), c + angle, s + angle,
-                                to + (i * heads + head) * dim, dim / 2);
+                         rotate(from + row * x.stride(0) + head * x.stride(1) + t * x.stride(2), c + angle,
+                                s + angle, to + (i * heads + head) * dim, dim / 2);
                      }
                    });
   return y;
 }
 
 struct Rotary : torch::autograd::Function<Rotary> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
-                            const at::Tensor& sin) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& cos, const at::Tensor& sin) {
     context->save_for_backward({cos, sin});
     return rotate_all(rotate_forward, x, cos, sin);
   }
@@ -78,8 +79,8 @@ bool is_plain(const at::Tensor& tensor) {
 
 bool are_angles_of(const at::Tensor& angles, const at::Tensor& x) {
   return is_plain(angles) && angles.is_contiguous() && !angles.requires_grad() &&
-         (angles.size(0) == 1 || angles.size(0) == x.size(0)) && angles.size(1) == 1 && angles.size(2) == x.size(2) &&
-         angles.size(3) == x.size(3);
+         (angles.size(0) == 1 || angles.size(0) == x.size(0)) && angles.size(1) == 1 &&
+         angles.size(2) == x.size(2) && angles.size(3) == x.size(3);
 }
 
 }  // namespace

@@ -2,8 +2,9 @@
 
 #include <cstdint>
 
-/// Before a function of plain loops: compiled for several levels of x86-64, of which the machine's is chosen when the
-/// program starts. Other processors, and sanitizers (which run before that choice), get the one they were built for.
+/// Before a function of plain loops: compiled for several levels of x86-64, of which the machine's is chosen
+/// when the program starts. Other processors, and sanitizers (which run before that choice), get the one they
+/// were built for.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define LORA_EVERY_VECTOR_WIDTH \
   __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
@@ -11,7 +12,8 @@
 #define LORA_EVERY_VECTOR_WIDTH
 #endif
 
-/// For what such functions call: a function that is not inlined would be compiled once, for the narrowest level.
+/// For what such functions call: a function that is not inlined would be compiled once, for the narrowest
+/// level.
 #if defined(__GNUC__)
 #define LORA_INLINE [[gnu::always_inline]] inline
 #else
@@ -23,7 +25,8 @@ namespace lora {
 /// Partial sums of a reduction: as many as the widest register has, added in a fixed order.
 constexpr std::int64_t kLanes = 16;
 
-/// e^x within 2 units in the last place, without branches so that loops over it become vector code; x is held within
+/// e^x within 2 units in the last place, without branches so that loops over it become vector code; x is held
+/// within
 /// [-87, 88], where float32 neither overflows nor loses digits. Cody & Waite's reduction x = n log 2 + r.
 LORA_INLINE float vector_exp(float x) {
   // No std::min, std::max or std::bit_cast: what is inlined late keeps GCC from making vector code.

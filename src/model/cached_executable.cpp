@@ -61,11 +61,12 @@ at::Tensor CachedExecutable::next_logits(const CachedInputs& inputs, KeyValueCac
   if (!cache.storage.defined()) {
     std::vector<std::int64_t> sizes = impl_->empty_past;
     sizes[1] = rows;
-    cache.storage =
-        at::empty(sizes, at::dtype(impl_->method->weights.front()->scalar_type()).device(impl_->program->device));
+    cache.storage = at::empty(
+        sizes, at::dtype(impl_->method->weights.front()->scalar_type()).device(impl_->program->device));
   }
-  std::vector<c10::IValue> stack = impl_->method->stack(
-      {inputs.input_ids, inputs.attention_mask, inputs.position_ids, cache.storage.narrow(3, 0, cache.length)});
+  std::vector<c10::IValue> stack =
+      impl_->method->stack({inputs.input_ids, inputs.attention_mask, inputs.position_ids,
+                            cache.storage.narrow(3, 0, cache.length)});
   stack.push_back(c10::IValue::make_capsule(impl_->table));
   if (impl_->selects) {
     const auto options = at::dtype(at::kLong).device(impl_->program->device);

@@ -84,7 +84,8 @@ std::vector<std::size_t> site_numbers(const std::vector<HookedSite>& hooks, cons
   std::vector<std::size_t> order;
   for (const HookedSite& hooked : hooks) {
     order.push_back(static_cast<std::size_t>(hooked.site - sites.data()));
-    if (order.back() >= sites.size()) throw Error(ExitCode::internal, "a hook names a site of another program");
+    if (order.back() >= sites.size())
+      throw Error(ExitCode::internal, "a hook names a site of another program");
   }
   return order;
 }
@@ -153,7 +154,8 @@ Executable Program::executable(std::vector<HookedSite> hooks) const {
     impl->body = finish(body, hooks, order, *impl_, narrow);
     impl->head = finish(head, hooks, order, *impl_, narrow);
   }
-  if ((impl->packed = impl_->usable_packed())) impl->packed_body = packed_code(*impl->packed, hooks, *impl_, narrow);
+  if ((impl->packed = impl_->usable_packed()))
+    impl->packed_body = packed_code(*impl->packed, hooks, *impl_, narrow);
   std::vector<SiteHook> functions;
   for (HookedSite& hooked : hooks) functions.push_back(std::move(hooked.hook));
   impl->table = c10::make_intrusive<HookTable>(std::move(functions), impl_->narrow);
@@ -176,7 +178,8 @@ at::Tensor Executable::logits_at(const ModelInputs& inputs, const at::Tensor& po
 at::Tensor Executable::before_head(const ModelInputs& inputs, const at::Tensor& positions) const {
   if (inputs.documents.empty())
     return run_rewritten(impl_->body.value(), impl_->program->stack(inputs), impl_->table, &positions);
-  return run_rewritten(impl_->packed_body.value(), impl_->packed->stack(packed_inputs(inputs)), impl_->table, &positions);
+  return run_rewritten(impl_->packed_body.value(), impl_->packed->stack(packed_inputs(inputs)), impl_->table,
+                       &positions);
 }
 
 at::Tensor Executable::head(const at::Tensor& rows) const {

@@ -21,8 +21,8 @@ class GraphBuilder {
   /// that a hook at the head sees the chosen rows.
   bool select_rows();
 
-  /// Ends the graph with what enters the head at chosen rows [n, d], which a new input `positions` tells; false if the
-  /// head was not found. Goes before hook().
+  /// Ends the graph with what enters the head at chosen rows [n, d], which a new input `positions` tells;
+  /// false if the head was not found. Goes before hook().
   bool keep_body();
 
   /// Starts the graph with what enters the head: a new input `rows` [n, d]. The same conditions.
@@ -34,8 +34,8 @@ class GraphBuilder {
   /// Puts hook number i at site number order[i] of locate_sites.
   void hook(const std::vector<HookedSite>& hooks, const std::vector<std::size_t>& order);
 
-  /// Makes these rewrites (rewrites/rewrite.h), in the order in which they are listed there; the number of places of
-  /// each. Goes last.
+  /// Makes these rewrites (rewrites/rewrite.h), in the order in which they are listed there; the number of
+  /// places of each. Goes last.
   std::vector<RewriteCount> rewrite(const std::vector<std::string>& names);
 
   const std::vector<LocatedSite>& located() const { return located_; }

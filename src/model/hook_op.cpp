@@ -21,8 +21,7 @@ void run_hook(torch::jit::Stack& stack) {
   const auto index = static_cast<std::size_t>(torch::jit::pop(stack).toInt());
   const auto holder = torch::jit::pop(stack).toCapsule();
   const auto& table = static_cast<const HookTable&>(*holder);
-  torch::jit::push(
-      stack, table.hooks.at(index)({tensor_of(output), input, weight, tensor_of(bias)}));
+  torch::jit::push(stack, table.hooks.at(index)({tensor_of(output), input, weight, tensor_of(bias)}));
 }
 
 c10::Symbol hook_symbol() {

@@ -21,7 +21,8 @@ struct HookTable : torch::CustomClassHolder {
 };
 
 /// Inserts `lora::hook(table, index, output, input, weight, bias)` behind a use and lets everything after it
-/// read the hook's result; `output` is none if the hook computes the site. mismatch error if something writes in place to the use's input or output.
+/// read the hook's result; `output` is none if the hook computes the site. mismatch error if something writes
+/// in place to the use's input or output.
 void insert_hook(const SiteUse& use, torch::jit::Value* weight, std::int64_t index, torch::jit::Value* table,
                  bool computes_site);
 

@@ -209,8 +209,8 @@ void drop_unused_slots(Lowered& lowered) {
   lowered.weights = std::move(weights);
 }
 
-/// Parameters that forward does not read but that are tensors of weights it does read, as a head tied to the embedding in
-/// a traced model: whoever replaces the weight has to replace them too.
+/// Parameters that forward does not read but that are tensors of weights it does read, as a head tied to the
+/// embedding in a traced model: whoever replaces the weight has to replace them too.
 void add_unread_aliases(const torch::jit::Module& module, Lowered& lowered) {
   std::map<TensorIdentity, Weight*> weight_of;
   std::set<std::string> read;
@@ -218,7 +218,8 @@ void add_unread_aliases(const torch::jit::Module& module, Lowered& lowered) {
   for (const WeightSlot& slot : lowered.slots) read.insert(slot.path);
   for (const auto& parameter : module.named_parameters()) {
     const auto found = weight_of.find(identity(parameter.value));
-    if (found != weight_of.end() && !read.count(parameter.name)) found->second->aliases.push_back(parameter.name);
+    if (found != weight_of.end() && !read.count(parameter.name))
+      found->second->aliases.push_back(parameter.name);
   }
 }
 
@@ -269,14 +270,17 @@ Lowered lower(const torch::jit::Module& module, const std::string& name) {
   return lowered;
 }
 
-Lowered lower_method(const torch::jit::Module& module, const std::string& name, const std::vector<std::string>& inputs,
-                     std::size_t outputs) {
+Lowered lower_method(const torch::jit::Module& module, const std::string& name,
+                     const std::vector<std::string>& inputs, std::size_t outputs) {
   const torch::jit::Method method = method_of(module, name);
   Lowered lowered = inlined(module, method);
   lowered.inputs = inputs;
   Graph& graph = *lowered.graph;
-  const auto unfit = [&] { refuse(cat("\"", name, "\" does not take ", join(inputs, ", "), " or return ", outputs, " tensors")); };
-  if (method.function().getSchema().arguments().size() != inputs.size() + 1 || graph.outputs().size() != 1) unfit();
+  const auto unfit = [&] {
+    refuse(cat("\"", name, "\" does not take ", join(inputs, ", "), " or return ", outputs, " tensors"));
+  };
+  if (method.function().getSchema().arguments().size() != inputs.size() + 1 || graph.outputs().size() != 1)
+    unfit();
   if (outputs > 1) {
     Node* result = graph.outputs()[0]->node();
     if (result->kind() != prim::TupleConstruct || result->inputs().size() != outputs) unfit();

@@ -24,7 +24,8 @@ struct Lowered {
   std::vector<std::string> inputs;  ///< names of the method's inputs that the graph still has, in order
   std::vector<WeightSlot> slots;
   std::vector<Weight> weights;
-  /// Nodes point to the functions that they were inlined from; the interpreter reads those when it reports an error.
+  /// Nodes point to the functions that they were inlined from; the interpreter reads those when it reports an
+  /// error.
   std::shared_ptr<torch::jit::CompilationUnit> functions;
 };
 
@@ -34,8 +35,8 @@ struct Lowered {
 /// frozen into constants.
 Lowered lower(const torch::jit::Module& module, const std::string& method);
 
-/// The same for another method that takes `inputs` and returns a tensor or a tuple of `outputs` tensors, all of which
-/// the graph keeps.
+/// The same for another method that takes `inputs` and returns a tensor or a tuple of `outputs` tensors, all
+/// of which the graph keeps.
 Lowered lower_method(const torch::jit::Module& module, const std::string& method,
                      const std::vector<std::string>& inputs, std::size_t outputs);
 

@@ -8,8 +8,8 @@
 
 namespace lora {
 
-MethodGraph::MethodGraph(const Program::Impl& program, const std::string& method, const std::vector<std::string>& inputs,
-                         std::size_t outputs)
+MethodGraph::MethodGraph(const Program::Impl& program, const std::string& method,
+                         const std::vector<std::string>& inputs, std::size_t outputs)
     : lowered(lower_method(program.archive.module, method, inputs, outputs)) {
   move_constants(*lowered.graph, program.device);
   for (const WeightSlot& slot : lowered.slots) {
@@ -26,14 +26,16 @@ std::vector<c10::IValue> MethodGraph::stack(std::vector<c10::IValue> inputs) con
   return inputs;
 }
 
-std::vector<std::size_t> same_sites(const std::vector<HookedSite>& hooks, const std::vector<LocatedSite>& located) {
+std::vector<std::size_t> same_sites(const std::vector<HookedSite>& hooks,
+                                    const std::vector<LocatedSite>& located) {
   std::vector<std::size_t> order;
   for (const HookedSite& hooked : hooks) {
     const auto found = std::find_if(located.begin(), located.end(), [&](const LocatedSite& each) {
       return each.site.weight == hooked.site->weight && each.site.kind == hooked.site->kind;
     });
     if (found == located.end())
-      throw Error(ExitCode::internal, cat("a method does not use \"", hooked.site->path, "\" as forward does"));
+      throw Error(ExitCode::internal,
+                  cat("a method does not use \"", hooked.site->path, "\" as forward does"));
     order.push_back(static_cast<std::size_t>(found - located.begin()));
   }
   return order;

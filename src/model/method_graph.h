@@ -21,7 +21,9 @@ struct MethodGraph {
   std::vector<c10::IValue> stack(std::vector<c10::IValue> inputs) const;
 };
 
-/// For each hooked site of forward the number of the same site in another graph. internal error if it is not there.
-std::vector<std::size_t> same_sites(const std::vector<HookedSite>& hooks, const std::vector<LocatedSite>& located);
+/// For each hooked site of forward the number of the same site in another graph. internal error if it is not
+/// there.
+std::vector<std::size_t> same_sites(const std::vector<HookedSite>& hooks,
+                                    const std::vector<LocatedSite>& located);
 
 }  // namespace lora

@@ -64,7 +64,8 @@ bool narrow_use(SiteUse& use, Value* narrow) {
   torch::jit::WithInsertPoint guard(use.node);
   const bool transposed = use.kind == SiteKind::conv1d;
   Value* bias = use.bias ? use.bias : graph.insertConstant(c10::IValue());
-  Node* node = insert_before(use.node, linear_symbol(), {use.input, narrow, bias, graph.insertConstant(transposed)});
+  Node* node =
+      insert_before(use.node, linear_symbol(), {use.input, narrow, bias, graph.insertConstant(transposed)});
   use.node->output()->replaceAllUsesWith(node->output());
   use.node = node;
   return true;

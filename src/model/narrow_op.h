@@ -28,8 +28,8 @@ class NarrowWeights {
 /// A node whose output is `weight` in the narrow type of `table`, in front of everything.
 torch::jit::Value* insert_narrowed(torch::jit::Value* weight, torch::jit::Value* table);
 
-/// Lets a use of a linear site multiply in the type of `narrow`: the input is cast to it, the product back to the input's
-/// type, the bias is added there. False if the use has another form.
+/// Lets a use of a linear site multiply in the type of `narrow`: the input is cast to it, the product back to
+/// the input's type, the bias is added there. False if the use has another form.
 bool narrow_use(SiteUse& use, torch::jit::Value* narrow);
 
 }  // namespace lora

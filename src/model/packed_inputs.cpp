@@ -17,7 +17,9 @@ std::vector<c10::IValue> packed_inputs(const ModelInputs& inputs) {
   const at::Tensor mask = at::zeros({time, time}, at::kBool), positions = at::empty({time}, at::kLong);
   std::int64_t begin = 0;
   for (const std::int64_t length : inputs.documents) {
-    mask.narrow(0, begin, length).narrow(1, begin, length).copy_(at::ones({length, length}, at::kBool).tril());
+    mask.narrow(0, begin, length)
+        .narrow(1, begin, length)
+        .copy_(at::ones({length, length}, at::kBool).tril());
     positions.narrow(0, begin, length).copy_(at::arange(length));
     begin += length;
   }

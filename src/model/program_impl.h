@@ -30,7 +30,7 @@ struct Program::Impl {
   std::shared_future<std::string> fingerprint;
   at::ScalarType precision = at::kFloat;
   std::shared_ptr<NarrowWeights> narrow;  ///< null: float32 throughout
-  mutable at::Tensor plain_probe;  ///< probe_logits()
+  mutable at::Tensor plain_probe;         ///< probe_logits()
   mutable std::optional<bool> split;
   mutable std::optional<std::shared_ptr<const MethodGraph>> packed;
   std::vector<std::string> wanted_rewrites;

@@ -33,7 +33,8 @@ at::Tensor rewritten_logits(const Program::Impl& program, const std::vector<std:
 }
 
 /// The rewrites among `names` that were made, or nothing if they change the logits.
-std::optional<std::vector<RewriteCount>> tried(const Program::Impl& program, const std::vector<std::string>& names,
+std::optional<std::vector<RewriteCount>> tried(const Program::Impl& program,
+                                               const std::vector<std::string>& names,
                                                const at::Tensor& expected) {
   try {
     std::vector<RewriteCount> counts;

@@ -126,7 +126,8 @@ void initialise_eva(const Session& session, const Sampler& sampler, Adapter& ada
   InputComponents inputs(session.model.program, wanted, static_cast<std::uint64_t>(config.seed));
   const std::int64_t updates = std::min(config.eva_batches, sampler.updates_per_epoch());
   for (std::int64_t number = 0; number < updates; ++number) {
-    for (const auto& rows : sampler.update(number).micro_batches) inputs.add(micro_batch(session, rows, Layout::padded));
+    for (const auto& rows : sampler.update(number).micro_batches)
+      inputs.add(micro_batch(session, rows, Layout::padded));
   }
 
   std::vector<AdaptedTarget*> targets;

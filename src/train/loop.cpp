@@ -146,15 +146,16 @@ void Loop::restore(const TrainingState& state) {
   run_.metrics().truncate(json.at("metrics_bytes").get<std::uint64_t>());
   if (!json.contains("best")) return;
   const Json& best = json["best"];
-  outcome_.best = Validation{best.at("step").get<std::int64_t>(), best.at("loss").get<double>(), std::nullopt};
+  outcome_.best =
+      Validation{best.at("step").get<std::int64_t>(), best.at("loss").get<double>(), std::nullopt};
   if (best.at("accuracy").is_number()) outcome_.best->accuracy = best["accuracy"].get<double>();
 }
 
 void Loop::update(std::int64_t number) {
   const MemoryMeter meter;
   const double start = monotonic_seconds();
-  const StepResult result = run_step(session_, trainee_, sampler_.update(number), sampler_.layout(),
-                                     plan_.schedule.at(number));
+  const StepResult result =
+      run_step(session_, trainee_, sampler_.update(number), sampler_.layout(), plan_.schedule.at(number));
   step_seconds_.push_back(monotonic_seconds() - start);
   outcome_.activation_bytes = std::max(outcome_.activation_bytes, meter.peak_bytes());
   outcome_.tokens += result.tokens;

@@ -106,8 +106,8 @@ void AdamW::restore(const std::map<std::string, at::Tensor>& state) {
   const auto take = [&](const std::string& name, at::Tensor& into) {
     const auto found = state.find(name);
     if (found == state.end() || found->second.sizes() != values_.sizes())
-      throw Error(ExitCode::mismatch, cat("the checkpoint's optimizer has no \"", name, "\" of ", values_.numel(),
-                                          " numbers: another set of tensors was trained"));
+      throw Error(ExitCode::mismatch, cat("the checkpoint's optimizer has no \"", name, "\" of ",
+                                          values_.numel(), " numbers: another set of tensors was trained"));
     into.copy_(found->second);
   };
   take("values", values_);

@@ -167,9 +167,9 @@ std::string plan_text(const Plan& plan) {
   if (plan.overlap > 0) text += cat("overlap   ", plan.overlap, " validation rows also occur in training\n");
   text += cat("updates   ", plan.total_updates, " of ", plan.batch_size, " rows, ", plan.updates_per_epoch,
               " per epoch, ", plan.packed ? "packed" : cat("padding ", percent(plan.padding_share, 1)), "\n",
-              rewrites_text(plan), "rate      ", plan.schedule.peak,
-              " ", plan.schedule.kind, ", warm-up ", plan.schedule.warmup_steps, " updates\n",
-              "memory    about ", human_bytes(plan.peak_bytes), " at peak");
+              rewrites_text(plan), "rate      ", plan.schedule.peak, " ", plan.schedule.kind, ", warm-up ",
+              plan.schedule.warmup_steps, " updates\n", "memory    about ", human_bytes(plan.peak_bytes),
+              " at peak");
   if (plan.available_bytes) text += cat(" (", human_bytes(plan.available_bytes), " available)");
   text += cat("; largest micro-batch ", plan.largest.rows, " x ", plan.largest.time, " tokens\n");
   if (plan.seconds > 0) {

@@ -15,9 +15,9 @@ namespace lora {
 
 /// Targets whose paths differ in numbers only.
 struct TargetGroup {
-  std::string name;            ///< "model.layers.*.self_attn.q_proj"
+  std::string name;  ///< "model.layers.*.self_attn.q_proj"
   std::int64_t count = 0;
-  std::string layers;          ///< "0-29"; empty without layer numbers
+  std::string layers;  ///< "0-29"; empty without layer numbers
 };
 
 /// What a training is going to do, known before its first update.

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "lora/base/process.h"
-#include "train/memory_meter.h"
 #include "train/loss_gradient.h"
+#include "train/memory_meter.h"
 
 namespace lora {
 namespace {
@@ -74,7 +74,8 @@ Probe measure(Trainee& trainee, const Batch& batch, bool classification) {
 
 }  // namespace
 
-Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout) {
+Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows,
+                   Layout layout) {
   const Batch batch = micro_batch(session, rows, layout);
   trainee.set_training(true);
   measure(trainee, batch, session.classification());  // only the second tells the usual time
@@ -84,7 +85,8 @@ Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<s
   return probe;
 }
 
-Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows, Layout layout) {
+Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows,
+                    Layout layout) {
   const EncodedRow sample = sample_of(session, session.rows.rows[longest_row(session, rows)]);
   const auto pass = [&](const std::vector<const EncodedRow*>& some) {
     return measure(trainee, micro_batch(session, some, layout), session.classification());

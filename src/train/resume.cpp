@@ -13,12 +13,13 @@
 namespace lora {
 namespace {
 
-/// Options that do not change what is trained: where and how it is reported, saved and stopped. Threads change rounding.
+/// Options that do not change what is trained: where and how it is reported, saved and stopped. Threads
+/// change rounding.
 const std::set<std::string>& free_options() {
   static const std::set<std::string> names = {
-      "resume",    "allow_change", "out",          "overwrite", "json",    "list_targets",
-      "dry_run",   "log_every",    "save_every",   "threads",   "device",  "keep_checkpoints",
-      "max_minutes", "model",      "tokenizer",    "data",      "valid"};
+      "resume",      "allow_change", "out",        "overwrite", "json",   "list_targets",
+      "dry_run",     "log_every",    "save_every", "threads",   "device", "keep_checkpoints",
+      "max_minutes", "model",        "tokenizer",  "data",      "valid"};
   return names;
 }
 
@@ -29,7 +30,8 @@ struct Difference {
 /// Options by value, files by their content.
 std::vector<Difference> differences(const Session& session, const Json& recorded) {
   std::vector<Difference> found;
-  const Json now = Json::parse(config_json(session.config)), before = recorded.value("options", Json::object());
+  const Json now = Json::parse(config_json(session.config)),
+             before = recorded.value("options", Json::object());
   for (const auto& [name, value] : now.items()) {
     const Json old = before.value(name, Json());
     if (!free_options().count(name) && old != value) found.push_back({name, old.dump(), value.dump()});

@@ -10,8 +10,9 @@ namespace lora {
 /// What --resume RUN writes to: the run itself.
 TrainConfig with_resumed_folder(TrainConfig config);
 
-/// mismatch error that lists every difference between a run's config.json and this session: options that change the
-/// training, model, tokenizer and data by their hashes. Differences named by --allow-change are logged instead.
+/// mismatch error that lists every difference between a run's config.json and this session: options that
+/// change the training, model, tokenizer and data by their hashes. Differences named by --allow-change are
+/// logged instead.
 void check_resumable(const Session& session, const std::string& recorded_config);
 
 }  // namespace lora

@@ -11,17 +11,18 @@ namespace lora {
 
 /// What one update did.
 struct StepResult {
-  double loss_sum = 0;            ///< nats, over all labelled positions
-  double gradient_norm = 0;       ///< of the mean loss, before clipping
-  std::int64_t tokens = 0;        ///< real ones, padding not counted
+  double loss_sum = 0;       ///< nats, over all labelled positions
+  double gradient_norm = 0;  ///< of the mean loss, before clipping
+  std::int64_t tokens = 0;   ///< real ones, padding not counted
   std::int64_t labelled = 0;
-  std::int64_t longest = 0;       ///< time of the longest micro-batch
-  bool finite = true;             ///< false: loss or gradient is NaN or Inf, and nothing was changed
+  std::int64_t longest = 0;  ///< time of the longest micro-batch
+  bool finite = true;        ///< false: loss or gradient is NaN or Inf, and nothing was changed
   double loss() const { return loss_sum / static_cast<double>(labelled > 0 ? labelled : 1); }
 };
 
-/// One optimizer update of token-weighted accumulation: gradient = (sum over micro-batches of the gradient of the
-/// summed loss) / (labelled positions of the whole update), so that the split into micro-batches changes nothing.
+/// One optimizer update of token-weighted accumulation: gradient = (sum over micro-batches of the gradient of
+/// the summed loss) / (labelled positions of the whole update), so that the split into micro-batches changes
+/// nothing.
 StepResult run_step(const Session& session, Trainee& trainee, const Update& update, Layout layout,
                     double learning_rate);
 

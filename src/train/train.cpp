@@ -147,14 +147,16 @@ bool has_unfinished_run(const TrainConfig& config) {
 }
 
 bool is_finished_run(const TrainConfig& config) {
-  return config.resume == "auto" && std::filesystem::exists(std::filesystem::path(config.out) / "report.json");
+  return config.resume == "auto" &&
+         std::filesystem::exists(std::filesystem::path(config.out) / "report.json");
 }
 
 std::optional<TrainingState> read_state(const Session& session, const RunFolder& run) {
   check_resumable(session, run.read_config());
   auto state = CheckpointStore(run.path(), session.config.keep_checkpoints).read_newest();
   if (!state)
-    throw Error(ExitCode::file, cat("\"", run.path().string(), "\": no checkpoint is whole"), "train again with --overwrite");
+    throw Error(ExitCode::file, cat("\"", run.path().string(), "\": no checkpoint is whole"),
+                "train again with --overwrite");
   return state;
 }
 
@@ -173,7 +175,7 @@ int train(const TrainConfig& given) {
   // Locked and proved writable before anything slow.
   std::optional<RunFolder> run;
   if (!config.dry_run)
-    run.emplace(config.out, resumes             ? RunFolder::Open::resume
+    run.emplace(config.out, resumes            ? RunFolder::Open::resume
                             : config.overwrite ? RunFolder::Open::overwrite
                                                : RunFolder::Open::fresh);
   Session session = open_session(config);

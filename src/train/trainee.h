@@ -40,8 +40,8 @@ class Trainee {
   /// Names of adapted targets none of whose tensors has a gradient other than zero.
   std::vector<std::string> without_gradient() const;
 
-  /// Everything that training changes or drew at random: the optimizer's state, initial factors that are subtracted, the
-  /// random generator.
+  /// Everything that training changes or drew at random: the optimizer's state, initial factors that are
+  /// subtracted, the random generator.
   TensorMap state() const;
   /// mismatch error if another set of tensors was trained.
   void restore(const TensorMap& state);

@@ -46,7 +46,8 @@ class Method {
   /// False if no weight computes what forward() computes: effective_weight() is then a mismatch error.
   virtual bool is_mergeable() const { return true; }
 
-  /// True if forward() also computes the frozen output, where values.output is undefined: with it as one operation.
+  /// True if forward() also computes the frozen output, where values.output is undefined: with it as one
+  /// operation.
   virtual bool computes_site(const Target& target) const { return false; }
 
   /// The target's new output given the frozen one. `training` turns dropout on.

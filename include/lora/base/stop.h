@@ -2,8 +2,8 @@
 
 namespace lora {
 
-/// From now on SIGINT and SIGTERM ask the process to stop, and SIGUSR1 asks it to save: handlers only set flags, which
-/// long loops look at. A second SIGINT or SIGTERM ends the process at once.
+/// From now on SIGINT and SIGTERM ask the process to stop, and SIGUSR1 asks it to save: handlers only set
+/// flags, which long loops look at. A second SIGINT or SIGTERM ends the process at once.
 void watch_signals();
 
 /// True after SIGINT or SIGTERM, or request_stop().

@@ -19,16 +19,18 @@ struct TrainingState {
 
 /// RUN/checkpoints/step-000123/{training.safetensors, state.json, adapter/}.
 ///
-/// Writing: all members into a hidden folder, each synced; the tensors are read back and compared by hash; then
-/// state.json, which holds the members' hashes and is the sign that the checkpoint is whole; then the folder takes its
-/// name and its parent is synced; only then older ones are removed.
+/// Writing: all members into a hidden folder, each synced; the tensors are read back and compared by hash;
+/// then state.json, which holds the members' hashes and is the sign that the checkpoint is whole; then the
+/// folder takes its name and its parent is synced; only then older ones are removed.
 class CheckpointStore {
  public:
   /// `keep`: how many remain, the newest.
   CheckpointStore(std::filesystem::path run, std::int64_t keep);
 
-  /// `write_adapter(folder)` may add further members. io error if something fails; older checkpoints then stay.
-  void write(const TrainingState& state, const std::function<void(const std::filesystem::path&)>& write_adapter) const;
+  /// `write_adapter(folder)` may add further members. io error if something fails; older checkpoints then
+  /// stay.
+  void write(const TrainingState& state,
+             const std::function<void(const std::filesystem::path&)>& write_adapter) const;
 
   /// The newest checkpoint that is whole; damaged ones are named in a warning. Nothing if there is none.
   std::optional<TrainingState> read_newest() const;

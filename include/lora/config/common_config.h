@@ -25,7 +25,8 @@ struct ModelConfig {
       "faster operations for patterns of the model: all, none, or some of norm, mlp, rotary, attention",
       Placeholder{"NAME"}, CommaSeparated{});
     v("precision", precision,
-      "type of the products with frozen weights: fp32, bf16, or bf16 where it is at least 1.3 times as fast (auto)",
+      "type of the products with frozen weights: fp32, bf16, or bf16 where it is at least 1.3 times as fast "
+      "(auto)",
       OneOf{{"fp32", "bf16", "auto"}});
     v("device", device, "cpu, cuda or cuda:N", Placeholder{"DEVICE"});
   }

@@ -111,8 +111,8 @@ struct TrainConfig {
     v("schedule", schedule, "rate after warm-up", OneOf{{"constant", "linear", "cosine"}});
     v("warmup", warmup, "share of the updates (below 1) or number of updates with rising rate", at_least(0));
     v("batch_size", batch_size, "rows per update", at_least(1));
-    v("batch_tokens", batch_tokens, "tokens, padding included, that run at once; an update is split accordingly",
-      at_least(1));
+    v("batch_tokens", batch_tokens,
+      "tokens, padding included, that run at once; an update is split accordingly", at_least(1));
     v("weight_decay", weight_decay, "decoupled decay of matrices (none for norms and biases)", at_least(0));
     v("beta1", beta1, "AdamW's first decay", between(0, 0.9999999));
     v("beta2", beta2, "AdamW's second decay", between(0, 0.9999999));
@@ -127,9 +127,11 @@ struct TrainConfig {
       Required{{"list_targets", "dry_run"}});
     v("overwrite", overwrite, "replace a finished run in the same folder");
     v("resume", resume,
-      "go on with an unfinished run, whose options need not be given again; auto: go on in --out or start there",
+      "go on with an unfinished run, whose options need not be given again; auto: go on in --out or start "
+      "there",
       Placeholder{"RUN"}, OptionsOfRun{});
-    v("allow_change", allow_change, "options (or model, tokenizer, data, valid) that may differ from the resumed run's",
+    v("allow_change", allow_change,
+      "options (or model, tokenizer, data, valid) that may differ from the resumed run's",
       Placeholder{"NAME"}, CommaSeparated{});
     v("save_every", save_every,
       "updates between checkpoints to resume from; default at each validation, 0 = only when it is stopped",

@@ -30,16 +30,18 @@ struct Batch {
 Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, bool classification,
                  Layout layout = Layout::padded);
 
-/// Row numbers of one optimizer update, split into micro-batches that each keep their positions within a token budget.
+/// Row numbers of one optimizer update, split into micro-batches that each keep their positions within a
+/// token budget.
 struct Update {
   std::vector<std::vector<std::size_t>> micro_batches;
 };
 
 struct SamplerOptions {
-  std::int64_t batch_size = 16;    ///< rows per update
-  std::int64_t max_tokens = 4096;  ///< positions per micro-batch, padding included; a longer single row runs alone
-  bool shuffle = true;             ///< false: the given order in every epoch
-  bool bucket_by_length = true;    ///< rows of similar length meet in an update (windows of 50 updates)
+  std::int64_t batch_size = 16;  ///< rows per update
+  std::int64_t max_tokens =
+      4096;             ///< positions per micro-batch, padding included; a longer single row runs alone
+  bool shuffle = true;  ///< false: the given order in every epoch
+  bool bucket_by_length = true;  ///< rows of similar length meet in an update (windows of 50 updates)
   std::uint64_t seed = 42;
   Layout layout = Layout::padded;
 };

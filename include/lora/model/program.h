@@ -31,15 +31,15 @@ struct ModelInputs {
   at::Tensor attention_mask;  ///< 1 for real tokens, 0 for padding
   at::Tensor token_type_ids;
 
-  /// Lengths of documents that follow each other in the only row, each with positions and attention of its own; empty
-  /// if rows are rows. Only for programs that pack; attention_mask is then not looked at.
+  /// Lengths of documents that follow each other in the only row, each with positions and attention of its
+  /// own; empty if rows are rows. Only for programs that pack; attention_mask is then not looked at.
   std::vector<std::int64_t> documents = {};
 };
 
 /// What a hook sees at one use of a site's weight.
 struct SiteValues {
-  const at::Tensor& output;  ///< what the frozen site computed, bias included, [..., out]; undefined for hooks that
-                             ///< compute it themselves
+  const at::Tensor& output;  ///< what the frozen site computed, bias included, [..., out]; undefined for
+                             ///< hooks that compute it themselves
   const at::Tensor& input;   ///< [..., in] features, or ids for an embedding
   const at::Tensor& weight;  ///< as stored, see SiteKind
   at::Tensor bias = {};      ///< what the output includes beside W0 x; undefined if nothing
@@ -54,7 +54,7 @@ struct HookedSite {
   bool computes_site = false;  ///< the site's own operation is left out; for the only hook of a site
 };
 
-/// A rewrite of the graph (docs/targets.md) and at how many places it is made.
+/// A rewrite of the graph (docs/speed.md) and at how many places it is made.
 struct RewriteCount {
   std::string name;
   int places = 0;
@@ -77,8 +77,8 @@ class Executable {
   /// True if the graph can be cut in front of the head, so that only chosen positions go through it.
   bool splits_at_head() const;
 
-  /// logits_at in two steps, where it splits: what enters the head [n, d], and the head's logits [n, vocabulary] of any
-  /// rows of that.
+  /// logits_at in two steps, where it splits: what enters the head [n, d], and the head's logits [n,
+  /// vocabulary] of any rows of that.
   at::Tensor before_head(const ModelInputs& inputs, const at::Tensor& positions) const;
   at::Tensor head(const at::Tensor& rows) const;
 
@@ -127,20 +127,21 @@ class Program {
   /// Computed in the background from load() on.
   const std::string& fingerprint() const;
 
-  /// Which faster operations may replace patterns of the graph: names, "all" (the default) or "none". usage error for
-  /// others. For executables made afterwards.
+  /// Which faster operations may replace patterns of the graph: names, "all" (the default) or "none". usage
+  /// error for others. For executables made afterwards.
   void use_rewrites(const std::vector<std::string>& names);
 
   /// Those of them that the graph has a place for and whose logits on a small probe are the plain graph's.
   const std::vector<RewriteCount>& rewrites() const;
 
-  /// In which type linear sites multiply frozen weights and, with their activations cast, compute gradients: float32 (the
-  /// default) or bfloat16. Everything between them stays float32. For executables made afterwards.
+  /// In which type linear sites multiply frozen weights and, with their activations cast, compute gradients:
+  /// float32 (the default) or bfloat16. Everything between them stays float32. For executables made
+  /// afterwards.
   void use_precision(at::ScalarType type);
   at::ScalarType precision() const;
 
-  /// True if executables take ModelInputs::documents: the file has the method `packed`, whose logits on a probe are those
-  /// of the documents apart, and attention skips what other documents hold.
+  /// True if executables take ModelInputs::documents: the file has the method `packed`, whose logits on a
+  /// probe are those of the documents apart, and attention skips what other documents hold.
   bool packs() const;
 
   Executable executable(std::vector<HookedSite> hooks = {}) const;

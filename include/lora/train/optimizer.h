@@ -34,8 +34,8 @@ class AdamW {
   double scale_and_clip(double scale, double max_norm);
   void step(double learning_rate);
 
-  /// Values, moments and the number of steps, to be given to restore() of an equal optimizer: "values", "first_moment",
-  /// "second_moment" (both only after the first step), "steps".
+  /// Values, moments and the number of steps, to be given to restore() of an equal optimizer: "values",
+  /// "first_moment", "second_moment" (both only after the first step), "steps".
   std::map<std::string, at::Tensor> state() const;
   /// mismatch error if sizes differ.
   void restore(const std::map<std::string, at::Tensor>& state);

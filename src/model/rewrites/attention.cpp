@@ -50,18 +50,21 @@ void run_attention(torch::jit::Stack& stack) {
 }
 
 c10::Symbol plan_symbol() {
-  static const c10::Symbol operation = register_operation("lora::attention_plan(Tensor mask) -> Any", run_plan);
+  static const c10::Symbol operation =
+      register_operation("lora::attention_plan(Tensor mask) -> Any", run_plan);
   return operation;
 }
 
 c10::Symbol attention_symbol() {
   static const c10::Symbol operation = register_operation(
-      "lora::attention(Tensor q, Tensor k, Tensor v, Any plan, Tensor? mask, bool causal, float? scale) -> Tensor",
+      "lora::attention(Tensor q, Tensor k, Tensor v, Any plan, Tensor? mask, bool causal, float? scale) -> "
+      "Tensor",
       run_attention);
   return operation;
 }
 
-/// Keys or values before each head was repeated for the queries it serves: [b, h, 1, t, d] expanded and flattened.
+/// Keys or values before each head was repeated for the queries it serves: [b, h, 1, t, d] expanded and
+/// flattened.
 Value* before_repeat(Value* value) {
   Node* flat = made_by(value, {"aten::reshape", "aten::view"});
   Node* repeated = flat ? made_by(flat->input(0), {"aten::expand"}) : nullptr;
@@ -90,12 +93,13 @@ class AttentionRewriter {
  private:
   bool rewrite(Node* node) {
     Value *mask = node->input(3), *causal = node->input(5);
-    if (constant_number(node->input(4)) != 0.0 || causal->type()->kind() != c10::TypeKind::BoolType) return false;
+    if (constant_number(node->input(4)) != 0.0 || causal->type()->kind() != c10::TypeKind::BoolType)
+      return false;
     torch::jit::WithInsertPoint guard(node);
     Value* plan = mask->mustBeNone() ? graph_.insertConstant(c10::IValue()) : plan_of(mask, node);
     Node* fused = insert_before(node, attention_symbol(),
-                                {node->input(0), before_repeat(node->input(1)), before_repeat(node->input(2)), plan,
-                                 mask, causal, node->input(6)});
+                                {node->input(0), before_repeat(node->input(1)), before_repeat(node->input(2)),
+                                 plan, mask, causal, node->input(6)});
     node->output()->replaceAllUsesWith(fused->output());
     return true;
   }

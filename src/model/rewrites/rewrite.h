@@ -7,8 +7,9 @@
 
 namespace lora {
 
-/// A pattern of operations that one operation of our own computes faster and with less memory. Patterns are matched
-/// loosely, by data flow: Program compares the rewritten graph's logits with the plain one's before it is used.
+/// A pattern of operations that one operation of our own computes faster and with less memory. Patterns are
+/// matched loosely, by data flow: Program compares the rewritten graph's logits with the plain one's before
+/// it is used.
 struct Rewrite {
   std::string name;
   int (*apply)(torch::jit::Graph& graph);  ///< replaces all it finds; returns how many

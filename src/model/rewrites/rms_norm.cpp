@@ -16,8 +16,8 @@ void run(torch::jit::Stack& stack) {
 }
 
 c10::Symbol symbol() {
-  static const c10::Symbol operation =
-      register_operation("lora::rms_norm(Tensor x, Tensor weight, float epsilon, float offset) -> Tensor", run);
+  static const c10::Symbol operation = register_operation(
+      "lora::rms_norm(Tensor x, Tensor weight, float epsilon, float offset) -> Tensor", run);
   return operation;
 }
 
@@ -58,8 +58,9 @@ bool rewrite_one(Node* rsqrt) {
   const Factor factor = factor_of(other_operand(scaled, normalised));
   torch::jit::WithInsertPoint guard(scaled);
   torch::jit::Graph& graph = *scaled->owningGraph();
-  Node* fused = insert_before(scaled, symbol(), {before_casts(wide), factor.weight, graph.insertConstant(*epsilon),
-                                                 graph.insertConstant(factor.offset)});
+  Node* fused = insert_before(scaled, symbol(),
+                              {before_casts(wide), factor.weight, graph.insertConstant(*epsilon),
+                               graph.insertConstant(factor.offset)});
   scaled->output()->replaceAllUsesWith(fused->output());
   return true;
 }

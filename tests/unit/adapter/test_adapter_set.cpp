@@ -105,14 +105,16 @@ TEST_CASE("adapter set: names that are unknown or taken, and whole weights in a 
   require_error([&] { bench.set.use_rows({"mlp", "head"}); }, ExitCode::mismatch, {"head"});
 }
 
-TEST_CASE("adapter set: rows with DoRA, trained token rows and starts off the base equal their adapters alone, too") {
+TEST_CASE(
+    "adapter set: rows with DoRA, trained token rows and starts off the base equal their adapters alone, "
+    "too") {
   Bench bench;
   MethodConfig dora;
   dora.method = "dora";
   dora.rank = 2;
   dora.init = "pissa";
-  Adapter magnitudes =
-      create_adapter(bench.program, resolve_targets(bench.program.sites(), {{"up", "c_proj"}, {}, ""}), dora, {}, 3);
+  Adapter magnitudes = create_adapter(
+      bench.program, resolve_targets(bench.program.sites(), {{"up", "c_proj"}, {}, ""}), dora, {}, 3);
   for (auto& [name, tensor] : magnitudes.tensors()) tensor->add_(at::randn(tensor->sizes()) * 0.2);
   Adapter tokens;
   add_token_rows(bench.program, tokens, "", {3, 5, 7});

@@ -42,7 +42,9 @@ at::Tensor packed_mask(const std::vector<std::int64_t>& lengths) {
   return mask;
 }
 
-double largest_difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
+double largest_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
 
 /// Values and gradients of the planned attention against the whole mask.
 void check_against_reference(const Operands& operands, const at::Tensor& mask) {

@@ -11,7 +11,9 @@ using lora::Gate;
 
 namespace {
 
-double largest_difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
+double largest_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
 
 at::Tensor leaf(const at::Tensor& value) { return value.detach().clone().set_requires_grad(true); }
 
@@ -28,7 +30,8 @@ std::vector<at::Tensor> run(const std::vector<at::Tensor>& values, Function func
   return all;
 }
 
-void check_close(const std::vector<at::Tensor>& ours, const std::vector<at::Tensor>& theirs, double tolerance) {
+void check_close(const std::vector<at::Tensor>& ours, const std::vector<at::Tensor>& theirs,
+                 double tolerance) {
   REQUIRE(ours.size() == theirs.size());
   for (std::size_t i = 0; i < ours.size(); ++i) {
     INFO("tensor " << i);
@@ -43,8 +46,10 @@ TEST_CASE("RMS norm: value and gradients of input and weight equal the reference
   for (const std::int64_t dim : {3, 15, 16, 576}) {
     for (const double offset : {0.0, 1.0}) {
       const std::vector<at::Tensor> values = {at::randn({3, 37, dim}) * 5, at::randn({dim})};
-      check_close(run(values, [&](const auto& x) { return lora::rms_norm(x[0], x[1], 1e-6, offset); }),
-                  run(values, [&](const auto& x) { return lora::rms_norm_reference(x[0], x[1], 1e-6, offset); }), 2e-6);
+      check_close(
+          run(values, [&](const auto& x) { return lora::rms_norm(x[0], x[1], 1e-6, offset); }),
+          run(values, [&](const auto& x) { return lora::rms_norm_reference(x[0], x[1], 1e-6, offset); }),
+          2e-6);
     }
   }
 }
@@ -73,11 +78,13 @@ TEST_CASE("rotary embedding: value and gradient equal the reference for both lay
   const at::Tensor angles = at::randn({1, 1, 9, 32});
   const auto forms = {at::randn({2, 3, 9, 32}), at::randn({2, 9, 3, 32}).transpose(1, 2)};
   for (const at::Tensor& x : forms) {
-    check_close(run({x}, [&](const auto& each) { return lora::rotary(each[0], angles.cos(), angles.sin()); }),
-                run({x}, [&](const auto& each) { return lora::rotary_reference(each[0], angles.cos(), angles.sin()); }),
-                1e-6);
+    check_close(
+        run({x}, [&](const auto& each) { return lora::rotary(each[0], angles.cos(), angles.sin()); }),
+        run({x},
+            [&](const auto& each) { return lora::rotary_reference(each[0], angles.cos(), angles.sin()); }),
+        1e-6);
   }
   const at::Tensor own = at::randn({2, 1, 9, 32}), x = at::randn({2, 3, 9, 32});
-  CHECK(largest_difference(lora::rotary(x, own.cos(), own.sin()), lora::rotary_reference(x, own.cos(), own.sin())) <
-        1e-6);
+  CHECK(largest_difference(lora::rotary(x, own.cos(), own.sin()),
+                           lora::rotary_reference(x, own.cos(), own.sin())) < 1e-6);
 }

@@ -9,12 +9,14 @@ struct Leaves {
   at::Tensor x, W, b, A, B;
 };
 
-at::Tensor leaf(const at::Tensor& value, bool trained = true) { return value.clone().set_requires_grad(trained); }
+at::Tensor leaf(const at::Tensor& value, bool trained = true) {
+  return value.clone().set_requires_grad(trained);
+}
 
 Leaves leaves(bool trains_a) {
   at::manual_seed(5);
-  return {leaf(at::randn({2, 7, 24})), at::randn({32, 24}), leaf(at::randn({32})), leaf(at::randn({4, 24}), trains_a),
-          leaf(at::randn({32, 4}))};
+  return {leaf(at::randn({2, 7, 24})), at::randn({32, 24}), leaf(at::randn({32})),
+          leaf(at::randn({4, 24}), trains_a), leaf(at::randn({32, 4}))};
 }
 
 double difference(const at::Tensor& a, const at::Tensor& b) {
@@ -27,7 +29,8 @@ TEST_CASE("low-rank linear: value and all gradients equal the reference") {
   for (const bool trains_a : {true, false}) {
     const Leaves ours = leaves(trains_a), theirs = leaves(trains_a);
     const at::Tensor y = lora::low_rank_linear(ours.x, ours.W, ours.b, ours.A, ours.B, 0.7);
-    const at::Tensor expected = lora::low_rank_linear_reference(theirs.x, theirs.W, theirs.b, theirs.A, theirs.B, 0.7);
+    const at::Tensor expected =
+        lora::low_rank_linear_reference(theirs.x, theirs.W, theirs.b, theirs.A, theirs.B, 0.7);
     CHECK(difference(y, expected) < 5e-6);
     const at::Tensor upstream = at::randn_like(y);
     (y * upstream).sum().backward();

@@ -1,8 +1,7 @@
-#include "train/step.h"
-
 #include <ATen/ATen.h>
 
 #include "support/catch.h"
+#include "train/step.h"
 #include "training_data.h"
 
 using namespace lora;

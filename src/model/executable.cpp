@@ -154,7 +154,7 @@ Executable Program::executable(std::vector<HookedSite> hooks) const {
     impl->body = finish(body, hooks, order, *impl_, narrow);
     impl->head = finish(head, hooks, order, *impl_, narrow);
   }
-  if ((impl->packed = impl_->usable_packed()))
+  if (impl_->packed && (impl->packed = *impl_->packed))
     impl->packed_body = packed_code(*impl->packed, hooks, *impl_, narrow);
   std::vector<SiteHook> functions;
   for (HookedSite& hooked : hooks) functions.push_back(std::move(hooked.hook));

@@ -140,8 +140,8 @@ class Program {
   void use_precision(at::ScalarType type);
   at::ScalarType precision() const;
 
-  /// True if executables take ModelInputs::documents: the file has the method `packed`, whose logits on a
-  /// probe are those of the documents apart, and attention skips what other documents hold.
+  /// True if executables made from now on take ModelInputs::documents: the file has the method `packed`,
+  /// whose logits on a probe are those of the documents apart, and attention skips what other documents hold.
   bool packs() const;
 
   Executable executable(std::vector<HookedSite> hooks = {}) const;

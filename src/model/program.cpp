@@ -11,7 +11,6 @@
 #include "model/device.h"
 #include "model/fingerprint.h"
 #include "model/program_impl.h"
-#include "model/rewrites/rewrite.h"
 #include "model/roles.h"
 #include "model/run_graph.h"
 #include "model/slices.h"
@@ -82,7 +81,6 @@ Program::Impl::Impl(std::filesystem::path file)
       archive(load_archive(path)),
       info(parse_model_info(archive.extra, path)),
       lowered(lower(archive.module, "forward")) {
-  for (const Rewrite& each : all_rewrites()) wanted_rewrites.push_back(each.name);
   if (!info.has_metadata) info.key_prefix = guess_wrapper_prefix(archive.module);
   info.inputs = lowered.inputs;
   index_weights();

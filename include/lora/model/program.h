@@ -127,7 +127,7 @@ class Program {
   /// Computed in the background from load() on.
   const std::string& fingerprint() const;
 
-  /// Which faster operations may replace patterns of the graph: names, "all" (the default) or "none". usage
+  /// Which faster operations may replace patterns of the graph: names, "all" or "none" (the default). usage
   /// error for others. For executables made afterwards.
   void use_rewrites(const std::vector<std::string>& names);
 

@@ -236,11 +236,11 @@ def compare(arguments, name, batches, targets, rank):
 
 PAGE = """# Benchmarks
 
-Written by `scripts/bench.py`. {model}, {cpu}, {threads} threads, {repeats} runs of {steps} updates each after one to warm up, in turn. Every run is a
-process of its own on the same pre-tokenised batches from the same adapter. Speed counts real tokens, padding not; the ratio is
-ours (float32) to theirs, the median of pairs run one after the other, with the smallest and largest; the gap is the largest
-relative difference of a loss from ours. Peers: PEFT eager in float32, the same with every layer compiled, and with all
-in bfloat16; `ours-bf16` is `--precision bf16`.
+Written by `scripts/bench.py`. {model}, {cpu}, {threads} threads, {repeats} runs of {steps} updates each after one to warm
+up, in turn. Every run is a process of its own on the same pre-tokenised batches from the same adapter. Speed counts real
+tokens, padding not; the ratio is `ours` (float32) to each, the median of pairs run one after the other, with the smallest and
+largest; the gap is the largest relative difference of a loss from `ours`. `peft` is PEFT eager in float32, `peft-bf16` all in
+bfloat16, `ours-bf16` is `--precision bf16`.
 
 """
 

@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "base/file_descriptor.h"
+#include "base/temporary_name.h"
 
 namespace lora {
 namespace {
@@ -34,7 +35,7 @@ void write_all(int descriptor, std::string_view bytes, const std::filesystem::pa
 }
 
 void check_free_space(const std::filesystem::path& path, std::size_t bytes) {
-  struct statvfs info {};
+  struct statvfs info{};
   if (::statvfs(folder_of(path).c_str(), &info) != 0) throw_errno("look at the folder of", path);
   const std::uint64_t free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   if (free >= bytes) return;
@@ -79,6 +80,7 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
 PendingFile::PendingFile(std::filesystem::path target, std::uint64_t bytes)
     : target_(std::move(target)), path_(temporary_beside(target_)) {
   check_free_space(target_, bytes);
+  name_ = std::make_unique<TemporaryName>(path_);
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (descriptor_ < 0) throw_errno("write", target_);
 }
@@ -100,6 +102,7 @@ void PendingFile::accept() {
   if (::fchmod(descriptor_, usual_mode()) != 0 || ::fsync(descriptor_) != 0) throw_errno("write", target_);
   if (::rename(path_.c_str(), target_.c_str()) != 0) throw_errno("write", target_);
   path_.clear();
+  name_.reset();
   sync_folder(folder_of(target_));
 }
 

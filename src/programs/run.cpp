@@ -8,6 +8,7 @@
 #include "config/command_line.h"
 #include "lora/base/error.h"
 #include "lora/base/log.h"
+#include "lora/base/stop.h"
 #include "lora/base/text.h"
 #include "lora/base/version.h"
 #include "lora/config/config_json.h"
@@ -96,6 +97,7 @@ std::optional<int> prepare(const CommandInfo& info, const Strings& arguments, co
 }
 
 int run_program(const std::string& name, const std::vector<Command>& commands, int argc, char** argv) {
+  end_on_signals();
   settle_allocation();
   guard_standard_streams();
   std::string command = name;

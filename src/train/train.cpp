@@ -171,7 +171,6 @@ int train(const TrainConfig& given) {
     return 0;
   }
   const bool resumes = has_unfinished_run(config);
-  watch_signals();
   // Locked and proved writable before anything slow.
   std::optional<RunFolder> run;
   if (!config.dry_run)
@@ -187,12 +186,12 @@ int train(const TrainConfig& given) {
     if (eva) initialise_eva(session, sampler, adapter);
   });
   const Plan plan = make_plan(session, trainee, sampler, config.dry_run);
-  throw_if_stopped();
   if (config.dry_run) {
     std::cout << (config.json ? plan_json(plan).dump(2) + "\n" : plan_text(plan));
     return 0;
   }
   show_plan(plan);
+  watch_signals();  // until here there is nothing to save
   return run_training(config, session, plan, sampler, trainee, *run, state);
 }
 

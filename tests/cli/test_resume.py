@@ -90,20 +90,95 @@ def test_signals_at_random_moments_lose_nothing(command, tmp_path):
     chance = random.Random(3)
     run, stops = tmp_path / "run", 0
     for _ in range(MOMENTS):
-        which = chance.choice([signal.SIGTERM, signal.SIGINT])
-        process = subprocess.Popen(command(run, "--resume", "auto"), stderr=subprocess.PIPE, text=True,
-                                   stdout=subprocess.DEVNULL)
-        time.sleep(0.05 + chance.random() * duration / 3)   # the handlers are there after the first moment
-        process.send_signal(which)
-        said = process.communicate()[1]
-        assert process.returncode in (0, 75), said
-        stops += process.returncode == 75
-        if process.returncode == 75:
+        code, said = stop(command(run, "--resume", "auto"), chance, duration / 3)
+        assert code in (0, 75), said
+        stops += code == 75
+        if code == 75:
             assert "stopped" in said
     assert stops > 0
     call(command(run, "--resume", "auto"))
     assert losses_of(run) == losses_of(whole)
     assert trained_bytes(run) == trained_bytes(whole)
+
+
+def stop(words, chance, seconds):
+    """Sends a signal at a random moment within the seconds after the program can handle one: exit code and stderr."""
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL)
+    await_handlers(process)
+    time.sleep(chance.random() * seconds)
+    process.send_signal(chance.choice([signal.SIGTERM, signal.SIGINT]))
+    said = process.communicate()[1]
+    return process.returncode, said
+
+
+def await_handlers(process):
+    """Until the program catches SIGTERM, or has ended."""
+    deadline = time.time() + 60
+    while process.poll() is None:
+        assert time.time() < deadline
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
+        if caught >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.001)
+
+
+def test_signals_from_the_first_moment_to_the_last_have_a_defined_result(command, tmp_path):
+    run = tmp_path / "run"
+    call(command(run))
+    for which in (signal.SIGTERM, signal.SIGUSR1):
+        process = subprocess.Popen(command(run, "--resume", "auto"), stderr=subprocess.PIPE, text=True)
+        await_handlers(process)
+        while process.poll() is None:
+            process.send_signal(which)
+            time.sleep(0.001)
+        said = process.communicate()[1]
+        assert process.returncode == 0 and which == signal.SIGUSR1 or process.returncode == 75, said
+        assert losses_of(run)[-1][0] == 60
+
+
+def test_a_second_signal_ends_at_once_and_the_run_goes_on(command, tmp_path):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    call(command(whole))
+    call(command(run, "--max-minutes", 1e-9), code=75)
+    process = subprocess.Popen(resume(run, "--max-minutes", 0), stderr=subprocess.PIPE, text=True)
+    await_handlers(process)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+    assert process.communicate()[1].endswith("stopped by a signal\n") and process.returncode == 75
+    call(resume(run, "--max-minutes", 0))
+    assert losses_of(run) == losses_of(whole)
+    assert trained_bytes(run) == trained_bytes(whole)
+
+
+def test_merging_stops_without_a_trace(command, fixtures, tmp_path):
+    call(command(tmp_path / "run", "--steps", 1))
+    out = tmp_path / "merged"
+    bake = [str(word) for word in (
+        Path(os.environ.get("LORA_BIN", "build/release/bin")) / "lora-merge", "bake", "--model",
+        fixtures / "tiny_llama.pt", "--adapter", tmp_path / "run/adapter", "--out", out / "merged.pt", "--overwrite")]
+    out.mkdir()
+    begin = time.time()
+    call(bake)
+    duration, content = time.time() - begin, (out / "merged.pt").read_bytes()
+    chance, codes = random.Random(4), []
+    for _ in range(MOMENTS):
+        code, said = stop(bake, chance, duration)
+        codes.append(code)
+        assert code == 0 or code == 75 and said.endswith("stopped by a signal\n"), said
+        assert [path.name for path in out.iterdir()] == ["merged.pt"]
+        assert (out / "merged.pt").read_bytes() == content
+    assert 75 in codes
+
+
+def test_chatting_stops(fixtures):
+    words = [Path(os.environ.get("LORA_BIN", "build/release/bin")) / "lora-eval", "chat", "--model",
+             fixtures / "tiny_llama.pt"]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    await_handlers(process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 75
 
 
 def test_the_message_says_how_to_go_on(command, tmp_path):

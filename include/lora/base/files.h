@@ -2,17 +2,20 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
 namespace lora {
 
+class TemporaryName;
+
 /// The whole file; io error if it cannot be read, file error if it is larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes = UINT64_MAX);
 
 /// A file that takes its name only when it is complete: until accept() it is a temporary in the same folder
-/// (O_EXCL, 0600), removed by the destructor. Every failure is an io error that names the target, and leaves
-/// an older file.
+/// (O_EXCL, 0600), removed by the destructor and by signals that end the process. Every failure is an io
+/// error that names the target, and leaves an older file.
 class PendingFile {
  public:
   /// Checks first that `bytes` fit, if they are known.
@@ -29,6 +32,7 @@ class PendingFile {
 
  private:
   std::filesystem::path target_, path_;
+  std::unique_ptr<TemporaryName> name_;
   int descriptor_;
   std::uint64_t unsent_ = 0;  ///< bytes that the disk was not yet asked to write
 };

@@ -2,8 +2,12 @@
 
 namespace lora {
 
+/// From now on SIGINT and SIGTERM end the process at once with `stopped`, and leave no temporary file;
+/// SIGUSR1 does no harm. For work that has nothing to save.
+void end_on_signals();
+
 /// From now on SIGINT and SIGTERM ask the process to stop, and SIGUSR1 asks it to save: handlers only set
-/// flags, which long loops look at. A second SIGINT or SIGTERM ends the process at once.
+/// flags, which long loops look at. A second SIGINT or SIGTERM ends as after end_on_signals().
 void watch_signals();
 
 /// True after SIGINT or SIGTERM, or request_stop().

@@ -4,37 +4,40 @@
 #include <csignal>
 
 #include "lora/base/error.h"
+#include "lora/base/files.h"
 #include "lora/base/stop.h"
 #include "support/catch.h"
+#include "support/temporary_folder.h"
 
 namespace {
 
-/// How a child ends that watches signals, sends itself some and then looks.
-int status_of_child(int signals) {
+/// How `action` ends in a child process, as waitpid tells.
+template <class Action>
+int status_of(Action action) {
   const pid_t child = ::fork();
-  if (child == 0) {
-    lora::watch_signals();
-    for (int i = 0; i < signals; ++i) std::raise(SIGTERM);
-    try {
-      lora::throw_if_stopped();
-    } catch (const lora::Error& error) {
-      ::_exit(static_cast<int>(error.code()));
-    }
-    ::_exit(0);
-  }
+  if (child == 0) ::_exit(action());
   int status = 0;
   ::waitpid(child, &status, 0);
   return status;
 }
 
+int watch_and_raise(int signals) {
+  lora::watch_signals();
+  for (int i = 0; i < signals; ++i) std::raise(SIGTERM);
+  try {
+    lora::throw_if_stopped();
+  } catch (const lora::Error& error) {
+    return static_cast<int>(error.code());
+  }
+  return 0;
+}
+
 }  // namespace
 
 TEST_CASE("stop: the first signal asks, the second ends the process") {
-  CHECK(WEXITSTATUS(status_of_child(0)) == 0);
-  CHECK(WEXITSTATUS(status_of_child(1)) == 75);
-  const int status = status_of_child(2);
-  CHECK(WIFSIGNALED(status));
-  CHECK(WTERMSIG(status) == SIGTERM);
+  CHECK(WEXITSTATUS(status_of([] { return watch_and_raise(0); })) == 0);
+  CHECK(WEXITSTATUS(status_of([] { return watch_and_raise(1); })) == 75);
+  CHECK(WEXITSTATUS(status_of([] { return watch_and_raise(2); })) == 75);
 }
 
 TEST_CASE("stop: SIGUSR1 is one request to save") {
@@ -44,4 +47,26 @@ TEST_CASE("stop: SIGUSR1 is one request to save") {
   CHECK(lora::take_save_request());
   CHECK_FALSE(lora::take_save_request());
   CHECK_FALSE(lora::stop_requested());
+}
+
+TEST_CASE("stop: where nothing can be saved the first signal ends the process, without temporary files") {
+  const lora::test::TemporaryFolder folder;
+  lora::write_file_atomically(folder / "a", "old");
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const int status = status_of([&] {
+      lora::end_on_signals();
+      {
+        const lora::PendingFile earlier(folder / "b");
+      }
+      lora::PendingFile first(folder / "a"), second(folder / "c");
+      first.write("new");
+      std::raise(SIGUSR1);
+      std::raise(signal);
+      return 0;
+    });
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 75);
+    CHECK(lora::read_file(folder / "a") == "old");
+    CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
+  }
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that each layer of src/ builds on lower layers only, and keeps third-party code where it belongs.
+"""Checks that each layer of src/ builds on lower layers only, and keeps third-party code and disk writes where
+they belong.
 
 Usage: scripts/check_layers.py [PROJECT]
 
@@ -22,6 +23,14 @@ CONFINED = (
 )
 FORBIDDEN = {"torch/torch.h": "takes 20 s to compile: include single ATen headers"}
 SINGLE_FILE = "CLI/"   # 10 s to compile
+
+# Calls that change what is on a disk belong to one file, so that tests can put a failing disk in its place.
+DISK_FILES = ("src/base/disk.cpp", "src/base/temporary_name.cpp")   # the second in signal handlers
+DISK_CALL = re.compile(
+    r"(?<![\w:])::(?:p?write|fsync|fdatasync|f?truncate|f?chmod|rename|link|unlink|mkdir|rmdir|symlink)\((?!STDERR)"
+    r"|\bfs::(?:remove|remove_all|rename|create_\w+|copy|copy_file|resize_file|permissions)\("
+    r"|\bfilesystem::(?:remove|remove_all|rename|create_\w+|copy|copy_file|resize_file|permissions)\("
+    r'|\bofstream\b(?!.*"/proc/)')
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 LAYER_CALL = re.compile(r"lora_layer\(\s*(\w+)([^)]*)\)")
@@ -159,6 +168,17 @@ def check_cmake(project: Path, layer: str, found: list[Include], layers: list[st
         yield Violation(Path("src") / layer / "CMakeLists.txt", declared.line, what)
 
 
+def check_disk_calls(project: Path) -> Iterator[Violation]:
+    for folder in ("src", "include"):
+        for path in source_files(project / folder):
+            name = path.relative_to(project)
+            if str(name) in DISK_FILES:
+                continue
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                if match := DISK_CALL.search(line.split("//")[0]):
+                    yield Violation(name, number, f"{match.group()} changes the disk: only {DISK_FILES[0]} may")
+
+
 def check(project: Path) -> tuple[list[Violation], int]:
     """All violations, and the number of includes looked at."""
     layers = layer_order(project)
@@ -166,6 +186,7 @@ def check(project: Path) -> tuple[list[Violation], int]:
     everything = [include for group in found.values() for include in group]
     violations = [each for include in everything for each in check_include(include, layers)]
     violations += check_single_file(everything)
+    violations += check_disk_calls(project)
     for layer, group in found.items():
         violations += check_cmake(project, layer, group, layers)
     for path in sorted((project / "src").iterdir()):

@@ -1,7 +1,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
-#include "base/file_descriptor.h"
+#include "base/file_writing.h"
 #include "lora/base/files.h"
 
 namespace lora {
@@ -17,7 +17,7 @@ std::string holder_of(int descriptor) {
 
 FolderLock::FolderLock(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / ".lock";
-  FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  FileDescriptor file(uninterrupted([&] { return disk::open(path, O_RDWR | O_CREAT, 0666); }));
   if (!file.is_open()) throw_errno("write", path);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) throw_errno("lock", path);
@@ -25,7 +25,8 @@ FolderLock::FolderLock(const std::filesystem::path& folder) {
                 "wait for it, or choose another folder");
   }
   const std::string pid = cat(::getpid(), "\n");
-  if (::ftruncate(file.get(), 0) != 0 || ::pwrite(file.get(), pid.data(), pid.size(), 0) < 0) throw_errno("write", path);
+  if (uninterrupted([&] { return disk::ftruncate(file.get(), 0); }) != 0) throw_errno("write", path);
+  write_all(file.get(), pid, path);
   descriptor_ = file.release();
 }
 

@@ -3,29 +3,40 @@
 #include "checkpoint/run_report.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
+#include "lora/checkpoint/training_state.h"
 
 namespace lora {
 namespace {
 
-constexpr const char *kConfig = "config.json", *kMetrics = "metrics.jsonl";
+constexpr const char *kConfig = "config.json", *kMetrics = "metrics.jsonl", *kCheckpoints = "checkpoints";
+
+void refuse_used(const std::filesystem::path& folder) {
+  if (std::filesystem::exists(folder / kReportFile)) {
+    throw Error(ExitCode::usage, cat("\"", folder.string(), "\" holds a finished run"),
+                "give another --out, or --overwrite to replace it");
+  }
+  if (!CheckpointStore(folder, 0).empty()) {
+    throw Error(ExitCode::usage, cat("\"", folder.string(), "\" holds a run that can go on"),
+                cat("go on with --resume ", folder.string(),
+                    "; or give another --out, or --overwrite to replace it"));
+  }
+}
 
 }  // namespace
 
 RunFolder::RunFolder(std::filesystem::path folder, Open open) : folder_(std::move(folder)) {
-  if (std::filesystem::exists(folder_ / kReportFile) && open != Open::overwrite) {
-    throw Error(ExitCode::usage, cat("\"", folder_.string(), "\" holds a finished run"),
-                "give another --out, or --overwrite to replace it");
-  }
+  if (open == Open::fresh) refuse_used(folder_);
   ensure_writable_folder(folder_);
   lock_ = std::make_unique<FolderLock>(folder_);
-  // From here on the folder is an unfinished run; model files of the old one stay until new ones replace
-  // them.
-  std::filesystem::remove(folder_ / kReportFile);
+  remove_temporaries_in(folder_);
   if (open != Open::resume) {
-    std::filesystem::remove(folder_ / kMetrics);
-    std::filesystem::remove_all(folder_ / "checkpoints");
+    // Checkpoints belong to metrics, so they go first. The old model files stay until new ones replace them.
+    remove_tree(folder_ / kCheckpoints);
+    remove_tree(folder_ / kReportFile);
+    remove_tree(folder_ / kMetrics);
   }
   metrics_ = std::make_unique<LineAppender>(folder_ / kMetrics);
+  metrics_->sync();
 }
 
 const std::filesystem::path& RunFolder::path() const { return folder_; }

@@ -45,7 +45,16 @@ void remove_unfinished(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder, none)) {
     if (entry.path().filename().string().starts_with(".")) left.push_back(entry.path());
   }
-  for (const fs::path& each : left) fs::remove_all(each, none);
+  for (const fs::path& each : left) remove_tree(each);
+}
+
+/// Failing to leaves more on the disk than there should be, and nothing else.
+void try_to_remove(const fs::path& path) {
+  try {
+    remove_tree(path);
+  } catch (const Error& error) {
+    log_warn("train", "an old checkpoint stays: ", error.what());
+  }
 }
 
 TrainingState read_checkpoint(const fs::path& folder) {
@@ -66,32 +75,31 @@ CheckpointStore::CheckpointStore(fs::path run, std::int64_t keep)
 
 bool CheckpointStore::empty() const { return checkpoints_in(folder_).empty(); }
 
-void CheckpointStore::clear() const {
-  std::error_code none;
-  fs::remove_all(folder_, none);
-}
+void CheckpointStore::clear() const { try_to_remove(folder_); }
 
 void CheckpointStore::write(const TrainingState& state,
                             const std::function<void(const fs::path&)>& write_adapter) const {
-  ensure_writable_folder(folder_);
+  make_folders(folder_);
   remove_unfinished(folder_);
-  const fs::path target = folder_ / name_of(state.step), draft = folder_ / ("." + name_of(state.step));
-  ensure_writable_folder(draft);
+  PendingFolder draft(folder_ / name_of(state.step));
   const std::string bytes = serialize_safetensors({state.tensors, {}});
   const std::string hash = sha256(bytes);
-  write_file_atomically(draft / kTensors, bytes);
-  if (sha256_file(draft / kTensors) != hash)
-    throw Error(ExitCode::io, cat("\"", (draft / kTensors).string(), "\" does not read as it was written"),
-                "the disk may be failing");
-  write_adapter(draft);
+  draft.write(kTensors, bytes);
+  if (sha256_file(draft.path() / kTensors) != hash)
+    throw Error(
+        ExitCode::io,
+        cat("\"", (folder_ / name_of(state.step) / kTensors).string(), "\" does not read as it was written"),
+        "the disk may be failing");
+  write_adapter(draft.path());
   const Json record = {
       {"step", state.step}, {"sha256", {{kTensors, hash}}}, {"progress", Json::parse(state.progress)}};
-  write_file_atomically(draft / kState, record.dump(2) + "\n");
-  publish_folder(draft, target);
-  const std::vector<fs::path> all = checkpoints_in(folder_);
-  for (std::size_t i = static_cast<std::size_t>(keep_); i < all.size(); ++i) {
-    std::error_code none;
-    fs::remove_all(all[i], none);
+  draft.write(kState, record.dump(2) + "\n");
+  draft.accept();
+  // Later ones were damaged, or the run would have gone on from them.
+  std::int64_t remaining = -1;
+  for (const fs::path& each : checkpoints_in(folder_)) {
+    if (each == folder_ / name_of(state.step)) remaining = keep_;
+    if (remaining-- <= 0) try_to_remove(each);
   }
 }
 

@@ -24,15 +24,11 @@ void write_adapter_folder(const std::filesystem::path& path, const AdapterFolder
   const Json config = peft_config_json(adapter.config, base_name);
   SafetensorsFile file{adapter.tensors, adapter_metadata(adapter.provenance, config, adapter.blocks)};
   file.metadata[kContentHashKey] = content_hash(file);
-  ensure_writable_folder(path);
-  // All are written before one takes its name: a full disk leaves an older adapter whole.
-  PendingFile config_file(path / kConfigFile), card_file(path / kCardFile), tensor_file(path / kTensorFile);
-  config_file.write(config.dump(2) + "\n");
-  card_file.write(card_text(base_name, card));
-  tensor_file.write(serialize_safetensors(file));
-  config_file.accept();
-  card_file.accept();
-  tensor_file.accept();
+  PendingFolder folder(path);
+  folder.write(kConfigFile, config.dump(2) + "\n");
+  folder.write(kCardFile, card_text(base_name, card));
+  folder.write(kTensorFile, serialize_safetensors(file));
+  folder.accept();
 }
 
 }  // namespace lora

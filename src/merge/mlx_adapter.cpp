@@ -158,9 +158,10 @@ void write_mlx(const std::filesystem::path& path, const AdapterFolder& adapter, 
       {"num_layers", -1},
       {"lora_parameters",
        {{"rank", rank}, {"scale", scale}, {"dropout", adapter.config.defaults.dropout}, {"keys", keys}}}};
-  ensure_writable_folder(path);
-  write_file_atomically(path / kConfig, config.dump(2) + "\n");
-  write_file_atomically(path / kTensors, serialize_safetensors(file));
+  PendingFolder folder(path);
+  folder.write(kConfig, config.dump(2) + "\n");
+  folder.write(kTensors, serialize_safetensors(file));
+  folder.accept();
 }
 
 }  // namespace lora

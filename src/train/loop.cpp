@@ -55,7 +55,6 @@ Outcome Loop::run() {
   const auto middle = step_seconds_.begin() + static_cast<std::ptrdiff_t>(step_seconds_.size() / 2);
   if (!step_seconds_.empty()) std::nth_element(step_seconds_.begin(), middle, step_seconds_.end());
   outcome_.median_step_seconds = step_seconds_.empty() ? 0 : *middle;
-  checkpoints_.clear();
   return outcome_;
 }
 
@@ -90,14 +89,14 @@ void Loop::stop() {
 }
 
 void Loop::save_checkpoint() {
-  TrainingState state{outcome_.updates, trainee_.state(), progress_json()};
   const auto write_adapter = [&](const std::filesystem::path& folder) {
     if (trainee_.is_full()) return;
     trainee_.save(folder / "adapter", {}, provenance(session_, outcome_.updates),
                   model_card(session_, plan_, outcome_.updates, outcome_.final_train_loss, outcome_.best));
   };
   try {
-    checkpoints_.write(state, write_adapter);
+    run_.metrics().sync();  // the checkpoint says how much of it there is
+    checkpoints_.write({outcome_.updates, trainee_.state(), progress_json()}, write_adapter);
   } catch (const Error& error) {
     if (stop_requested() || error.code() != ExitCode::io) throw;
     log_warn("train", "no checkpoint of update ", outcome_.updates, ", training goes on: ", error.what());
@@ -143,7 +142,11 @@ void Loop::restore(const TrainingState& state) {
   json.at("worse_in_a_row").get_to(worse_in_a_row_);
   json.at("validation_due").get_to(validation_due_);
   json.at("step_seconds").get_to(step_seconds_);
-  run_.metrics().truncate(json.at("metrics_bytes").get<std::uint64_t>());
+  const auto metrics_bytes = json.at("metrics_bytes").get<std::uint64_t>();
+  if (metrics_bytes > run_.metrics().size())
+    log_warn("train", "metrics.jsonl has lost lines from before update ", state.step);
+  else
+    run_.metrics().truncate(metrics_bytes);
   if (!json.contains("best")) return;
   const Json& best = json["best"];
   outcome_.best =
@@ -182,7 +185,7 @@ void Loop::reject(const StepResult& result, std::int64_t number) {
                                                           : cat("loss ", result.loss());
   const std::string rows = rows_of(session_, sampler_.update(number));
   progress_.note(cat("step ", number + 1, ": ", what, ", update skipped; rows at lines ", rows));
-  run_.append_metrics(Json({{"step", number + 1}, {"skipped", what}}).dump());
+  write_metrics(Json({{"step", number + 1}, {"skipped", what}}).dump());
   if (++bad_in_a_row_ < kMostBadInARow) return;
   throw Error(ExitCode::diverged,
               cat("training diverged: ", kMostBadInARow, " updates in a row up to step ", number + 1,
@@ -204,10 +207,18 @@ void Loop::check_gradients(const StepResult& result) const {
               "the loss does not depend on them: leave them out with --exclude");
 }
 
+void Loop::write_metrics(const std::string& line) {
+  try {
+    run_.append_metrics(line);
+  } catch (const Error& error) {
+    log_warn("train", "metrics.jsonl lacks a line, training goes on: ", error.what());
+  }
+}
+
 void Loop::log_metrics(const StepResult& result, std::int64_t number) {
   const double seconds = monotonic_seconds() - start_;
   const auto step = static_cast<double>(number + 1);
-  run_.append_metrics(
+  write_metrics(
       Json({{"step", number + 1},
             {"epoch", step / static_cast<double>(plan_.updates_per_epoch)},
             {"loss", interval_loss_ / static_cast<double>(std::max<std::int64_t>(1, interval_labelled_))},
@@ -236,7 +247,7 @@ bool Loop::validate(std::int64_t step, bool last) {
   if (validation.accuracy) line["valid_accuracy"] = *validation.accuracy;
   line["best"] = better;
   line["seconds"] = monotonic_seconds() - start_;
-  run_.append_metrics(line.dump());
+  write_metrics(line.dump());
   progress_.note(cat("step ", step, "  valid loss ", fixed(validation.loss, 4),
                      validation.accuracy ? "  accuracy " + fixed(*validation.accuracy, 3) : "",
                      better ? "  best so far" : "", "  (", human_seconds(monotonic_seconds() - start), ")"));

@@ -52,6 +52,7 @@ class Loop {
   std::string progress_json() const;
   void accept(const StepResult& result, std::int64_t number);
   void reject(const StepResult& result, std::int64_t number);
+  void write_metrics(const std::string& line);
   void log_metrics(const StepResult& result, std::int64_t number);
   void check_gradients(const StepResult& result) const;
   /// False if patience is over.

@@ -128,6 +128,7 @@ int run_training(const TrainConfig& config, const Session& session, const Plan& 
   const Outcome outcome = loop.run();
   const RunReport report = make_report(session, plan, trainee, outcome);
   run.write_report(report);
+  CheckpointStore(run.path(), config.keep_checkpoints).clear();
   log_info("train", outcome.updates, " updates in ", human_seconds(outcome.seconds), ", ",
            fixed(report.tokens_per_second, 0), " tokens/s, peak ", human_bytes(report.peak_bytes),
            outcome.stopped_early ? ", stopped early" : "",

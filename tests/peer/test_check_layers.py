@@ -51,6 +51,9 @@ def test_the_map_in_contributing_is_the_order_of_the_build():
     ("src/base/commented.cpp", '// #include "programs/run.h"'),
     ("src/model/main_outside_the_library.cpp", '#include "config/flags.h"'),
     ("src/config/CMakeLists.txt", "lora_layer(config SOURCES a.cpp\n  DEPENDS\n  base  # alone\n)"),
+    ("src/base/disk.cpp", "int unlink(const Path& path) { return ::unlink(path.c_str()); }"),
+    ("src/model/a.cpp", 'disk::unlink(path); ::open(path, O_RDONLY); ::write(STDERR_FILENO, text, 1);'),
+    ("src/base/memory.cpp", 'std::ofstream out("/proc/self/clear_refs");'),
 ])
 def test_what_is_allowed_is_not_reported(project, path, text):
     result = run(project(path, text))
@@ -78,6 +81,11 @@ def test_what_is_allowed_is_not_reported(project, path, text):
     ("src/config/CMakeLists.txt", "lora_layer(config\n  SOURCES flags.cpp)", "DEPENDS lacks base"),
     ("src/config/CMakeLists.txt", "lora_layer(config TORCH DEPENDS base)", "TORCH: no torch in config"),
     ("src/extra/a.cpp", "", "that is no layer"),
+    ("src/model/a.cpp", "\n::unlink(path);", "src/model/a.cpp:2: ::unlink( changes the disk: only src/base/disk.cpp"),
+    ("src/model/a.cpp", "if (::pwrite(file, text, 1, 0) < 0) fail();", "::pwrite( changes the disk"),
+    ("src/model/a.cpp", "std::filesystem::remove_all(folder);", "filesystem::remove_all( changes the disk"),
+    ("src/model/a.cpp", "fs::rename(a, b);", "fs::rename( changes the disk"),
+    ("src/model/a.cpp", "std::ofstream out(path);", "ofstream changes the disk"),
 ])
 def test_a_planted_violation_is_named(project, path, text, said):
     result = run(project(path, text))

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lora {
 
@@ -41,21 +42,57 @@ class PendingFile {
 /// PendingFile.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
-/// Creates the folder (and parents) and proves that a file can be written in it; io error otherwise.
+/// A folder that takes its name only when it is complete, in place of an older one: until accept() it is a
+/// temporary beside that, removed by the destructor. Other files in the older folder are kept. Where a folder
+/// cannot be exchanged at once (a mount point, a file system without that operation) its files are, one after
+/// the other. Every failure is an io error, and leaves the older folder.
+class PendingFolder {
+ public:
+  explicit PendingFolder(const std::filesystem::path& target);
+  ~PendingFolder();
+  PendingFolder(const PendingFolder&) = delete;
+  PendingFolder& operator=(const PendingFolder&) = delete;
+
+  /// The temporary, to read what was written.
+  const std::filesystem::path& path() const { return path_; }
+  /// A new file in it.
+  void write(const std::string& name, std::string_view bytes);
+  void accept();
+
+ private:
+  void keep_others();
+  void discard();
+
+  std::filesystem::path target_, path_;
+  std::vector<std::unique_ptr<TemporaryName>> names_;
+  bool exchanged_;  ///< not file by file
+};
+
+/// Creates the folder and its parents, and makes that permanent.
+void make_folders(const std::filesystem::path& folder);
+
+/// make_folders(), and proves that a file can be written in it.
 void ensure_writable_folder(const std::filesystem::path& folder);
 
-/// Gives a complete folder its name, in place of an older one, and syncs its parent.
-void publish_folder(const std::filesystem::path& draft, const std::filesystem::path& target);
+/// Removes a file, or a folder with all that is in it, if it exists.
+void remove_tree(const std::filesystem::path& path);
 
-/// Appends whole lines to a log file (metrics.jsonl), flushed a line at a time.
+/// Removes what killed processes left in the folder: temporaries of PendingFile and PendingFolder whose
+/// process is no more.
+void remove_temporaries_in(const std::filesystem::path& folder);
+
+/// Appends whole lines to a log file (metrics.jsonl), each by one write.
 class LineAppender {
  public:
   explicit LineAppender(const std::filesystem::path& path);
   ~LineAppender();
   LineAppender(const LineAppender&) = delete;
   LineAppender& operator=(const LineAppender&) = delete;
+  /// All of the line or, after an io error, nothing.
   void append(std::string_view line);
   std::uint64_t size() const;
+  /// Makes the lines so far permanent.
+  void sync();
   /// Forgets what stands behind `size`.
   void truncate(std::uint64_t size);
 

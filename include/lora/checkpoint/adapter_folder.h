@@ -68,8 +68,9 @@ struct AdapterFolder {
 /// (block-stacked rank).
 AdapterFolder pack_adapter(const Program& program, const Adapter& adapter, AdapterProvenance provenance);
 
-/// Writes adapter_config.json, adapter_model.safetensors and README.md as PEFT reads them, each taking its
-/// name only when all are written, the tensors last. `card` is the README.md text below its front matter.
+/// Writes adapter_config.json, adapter_model.safetensors and README.md as PEFT reads them, by a
+/// PendingFolder: an older adapter there is replaced as a whole. `card` is the README.md text below its front
+/// matter.
 void write_adapter_folder(const std::filesystem::path& path, const AdapterFolder& adapter,
                           const std::string& card);
 

@@ -33,8 +33,8 @@ struct RunReport {
 class RunFolder {
  public:
   enum class Open {
-    fresh,      ///< usage error if it holds a finished run
-    overwrite,  ///< replaces a finished run
+    fresh,      ///< usage error if it holds a finished run, or checkpoints
+    overwrite,  ///< replaces such a run
     resume,     ///< what an unfinished run wrote stays
   };
   /// Creates and locks.

@@ -19,9 +19,9 @@ struct TrainingState {
 
 /// RUN/checkpoints/step-000123/{training.safetensors, state.json, adapter/}.
 ///
-/// Writing: all members into a hidden folder, each synced; the tensors are read back and compared by hash;
-/// then state.json, which holds the members' hashes and is the sign that the checkpoint is whole; then the
-/// folder takes its name and its parent is synced; only then older ones are removed.
+/// Writing, by a PendingFolder: all members, each synced; the tensors are read back and compared by hash;
+/// then state.json, which holds their hash and is the sign that the checkpoint is whole; then the folder
+/// takes its name and its parent is synced; only then older ones are removed.
 class CheckpointStore {
  public:
   /// `keep`: how many remain, the newest.
@@ -36,7 +36,7 @@ class CheckpointStore {
   std::optional<TrainingState> read_newest() const;
 
   bool empty() const;
-  /// Removes all, after the training's end.
+  /// Removes all, when the training's results are written.
   void clear() const;
 
  private:

@@ -34,8 +34,10 @@ class FileDescriptor {
 /// io error "cannot WHAT "PATH": reason of errno".
 [[noreturn]] inline void throw_errno(const char* what, const std::filesystem::path& path, int error = errno) {
   std::string hint;
-  if (error == ENOSPC || error == EDQUOT || error == EFBIG) hint = "free space there, or choose another place";
-  if (error == EACCES || error == EPERM || error == EROFS) hint = "check the permissions, or choose another place";
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG)
+    hint = "free space there, or choose another place";
+  if (error == EACCES || error == EPERM || error == EROFS)
+    hint = "check the permissions, or choose another place";
   throw Error(ExitCode::io, cat("cannot ", what, " \"", path.string(), "\": ", std::strerror(error)), hint);
 }
 

@@ -10,6 +10,23 @@ namespace {
 
 constexpr std::uint64_t kSendBytes = std::uint64_t{1} << 24;
 
+/// The file behind a link, also if it does not exist yet: the link stays.
+std::filesystem::path behind_links(std::filesystem::path path) {
+  constexpr int kMostLinks = 40;  // as in Linux
+  std::error_code none;
+  for (int i = 0; i < kMostLinks && std::filesystem::is_symlink(path, none); ++i)
+    path = folder_of(path) / std::filesystem::read_symlink(path, none);
+  return path;
+}
+
+/// A device, a pipe: nothing that could be replaced.
+bool is_stream(const std::filesystem::path& path) {
+  std::error_code none;
+  const auto status = std::filesystem::status(path, none);
+  return std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
+         !std::filesystem::is_directory(status);
+}
+
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
@@ -30,8 +47,10 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
   }
 }
 
-PendingFile::PendingFile(std::filesystem::path target, std::uint64_t bytes)
-    : target_(std::move(target)), path_(temporary_beside(target_)) {
+PendingFile::PendingFile(const std::filesystem::path& target, std::uint64_t bytes)
+    : target_(behind_links(target)), path_(temporary_beside(target_)) {
+  if (is_stream(target_))
+    throw Error(ExitCode::io, cat("\"", target.string(), "\" is no regular file"), "give another file name");
   check_free_space(target_, bytes);
   name_ = std::make_unique<TemporaryName>(path_);
   descriptor_ = create_file(path_, target_).release();
@@ -59,6 +78,11 @@ void PendingFile::accept() {
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
+  if (is_stream(path)) {
+    const FileDescriptor stream(uninterrupted([&] { return disk::open(path, O_WRONLY); }));
+    if (!stream.is_open()) throw_errno("write", path);
+    return write_all(stream.get(), bytes, path);
+  }
   PendingFile file(path, bytes.size());
   file.write(bytes);
   file.accept();

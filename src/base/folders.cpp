@@ -73,11 +73,16 @@ bool cannot_exchange(int error) {
 }  // namespace
 
 void make_folders(const fs::path& folder) {
-  if (folder.empty() || fs::is_directory(folder)) return;
-  make_folders(folder.parent_path());
-  if (disk::mkdir(folder) != 0 && !(errno == EEXIST && fs::is_directory(folder)))
-    throw_errno("create the folder", folder);
-  sync_folder(folder_of(folder));
+  std::vector<fs::path> missing;
+  std::error_code none;
+  for (fs::path each = folder; !each.empty() && !fs::is_directory(each, none); each = each.parent_path())
+    missing.push_back(each);
+  for (; !missing.empty(); missing.pop_back()) {
+    const int error = disk::mkdir(missing.back()) == 0 ? 0 : errno;
+    if (error && !fs::is_directory(missing.back(), none))
+      throw_errno("create the folder", folder, error == EEXIST ? ENOTDIR : error);
+    sync_folder(folder_of(missing.back()));
+  }
 }
 
 void ensure_writable_folder(const fs::path& folder) {

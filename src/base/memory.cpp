@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <fstream>
+#include <new>
 #include <sstream>
 #include <string>
+#include <string_view>
 
+#include "lora/base/error.h"
 #include "lora/base/process.h"
 
 namespace lora {
@@ -57,8 +60,12 @@ std::uint64_t available_bytes() {
   return machine == 0 ? 0 : std::min(machine, left_in_control_group());
 }
 
-bool says_out_of_memory(std::string_view message) {
-  for (const char* words : {"not enough memory", "out of memory", "can't allocate memory", "alloc_cpu"}) {
+bool is_out_of_memory(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error)) return true;
+  if (const auto* own = dynamic_cast<const Error*>(&error)) return own->code() == ExitCode::memory;
+  std::string_view message = error.what();
+  message = message.substr(0, message.find("\nframe #0"));  // function names say nothing about it
+  for (const char* words : {"not enough memory", "out of memory", "can't allocate memory"}) {
     if (message.find(words) != std::string_view::npos) return true;
   }
   return false;

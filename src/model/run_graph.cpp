@@ -8,9 +8,10 @@
 namespace lora {
 namespace {
 
-[[noreturn]] void fail_run(const std::string& what) {
-  const std::string text = short_torch_message(what);
-  if (says_out_of_memory(what))
+[[noreturn]] void fail_run(const std::exception& error) {
+  const auto* torch = dynamic_cast<const c10::Error*>(&error);
+  const std::string text = short_torch_message(torch ? torch->what_without_backtrace() : error.what());
+  if (is_out_of_memory(error))
     throw Error(ExitCode::memory, cat("not enough memory: ", text), "lower --batch-tokens or --max-length");
   throw Error(ExitCode::mismatch, cat("the model refused its inputs: ", text),
               "check that the tokenizer belongs to the model and that rows fit its context length");
@@ -23,12 +24,8 @@ std::vector<c10::IValue> run_code(const torch::jit::Code& code, std::vector<c10:
     torch::jit::InterpreterState(code).run(stack);
   } catch (const Error&) {
     throw;
-  } catch (const c10::Error& error) {
-    fail_run(error.what_without_backtrace());
-  } catch (const std::bad_alloc&) {
-    throw;
   } catch (const std::exception& error) {
-    fail_run(error.what());
+    fail_run(error);
   }
   return stack;
 }

@@ -3,7 +3,6 @@
 #include <c10/util/Exception.h>
 
 #include <filesystem>
-#include <new>
 
 #include "lora/base/process.h"
 #include "lora/base/text.h"
@@ -21,7 +20,6 @@ Failure out_of_memory() {
 
 Failure describe_torch(const c10::Error& error) {
   const std::string what = error.what_without_backtrace();
-  if (says_out_of_memory(what)) return out_of_memory();
   return {ExitCode::internal, cat("LibTorch: ", what.substr(0, what.find('\n'))), kReport};
 }
 
@@ -32,14 +30,12 @@ Failure describe_failure(std::exception_ptr exception) {
     std::rethrow_exception(std::move(exception));
   } catch (const Error& error) {
     return {error.code(), error.what(), error.hint()};
-  } catch (const std::bad_alloc&) {
-    return out_of_memory();
-  } catch (const c10::Error& error) {
-    return describe_torch(error);
   } catch (const std::filesystem::filesystem_error& error) {
     return {ExitCode::io, error.what(), ""};
   } catch (const std::exception& error) {
-    return {ExitCode::internal, error.what(), kReport};
+    if (is_out_of_memory(error)) return out_of_memory();
+    const auto* torch = dynamic_cast<const c10::Error*>(&error);
+    return torch ? describe_torch(*torch) : Failure{ExitCode::internal, error.what(), kReport};
   } catch (...) {
     return {ExitCode::internal, "an unknown exception", kReport};
   }

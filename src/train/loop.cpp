@@ -38,7 +38,8 @@ Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Tra
       trainee_(trainee),
       run_(run),
       progress_(stderr_is_terminal()),
-      checkpoints_(run.path(), session.config.keep_checkpoints) {}
+      checkpoints_(run.path(), session.config.keep_checkpoints),
+      gradients_(trainee.adapter()) {}
 
 Outcome Loop::run() {
   start_ = monotonic_seconds() - outcome_.seconds;
@@ -76,7 +77,8 @@ bool Loop::after_update() {
     validation_due_ = false;
     save = save || !save_every;
   }
-  if (save && !last) save_checkpoint();
+  // A checkpoint after a bad update would be of values that may have gone astray.
+  if (save && !last && update_was_good_) save_checkpoint();
   return true;
 }
 
@@ -88,7 +90,7 @@ void Loop::stop() {
               cat("go on with lora-train --resume ", run_.path().string()));
 }
 
-void Loop::save_checkpoint() {
+bool Loop::save_checkpoint() {
   const auto write_adapter = [&](const std::filesystem::path& folder) {
     if (trainee_.is_full()) return;
     trainee_.save(folder / "adapter", {}, provenance(session_, outcome_.updates),
@@ -97,9 +99,11 @@ void Loop::save_checkpoint() {
   try {
     run_.metrics().sync();  // the checkpoint says how much of it there is
     checkpoints_.write({outcome_.updates, trainee_.state(), progress_json()}, write_adapter);
+    return true;
   } catch (const Error& error) {
     if (stop_requested() || error.code() != ExitCode::io) throw;
     log_warn("train", "no checkpoint of update ", outcome_.updates, ", training goes on: ", error.what());
+    return false;
   }
 }
 
@@ -114,6 +118,8 @@ std::string Loop::progress_json() const {
                {"interval_loss", interval_loss_},
                {"interval_labelled", interval_labelled_},
                {"bad_in_a_row", bad_in_a_row_},
+               {"rolled_back_to", rolled_back_to_},
+               {"parts", parts_},
                {"worse_in_a_row", worse_in_a_row_},
                {"validation_due", validation_due_},
                {"metrics_bytes", run_.metrics().size()},
@@ -139,6 +145,8 @@ void Loop::restore(const TrainingState& state) {
   json.at("interval_loss").get_to(interval_loss_);
   json.at("interval_labelled").get_to(interval_labelled_);
   json.at("bad_in_a_row").get_to(bad_in_a_row_);
+  rolled_back_to_ = json.value("rolled_back_to", rolled_back_to_);
+  parts_ = json.value("parts", parts_);
   json.at("worse_in_a_row").get_to(worse_in_a_row_);
   json.at("validation_due").get_to(validation_due_);
   json.at("step_seconds").get_to(step_seconds_);
@@ -157,17 +165,31 @@ void Loop::restore(const TrainingState& state) {
 void Loop::update(std::int64_t number) {
   const MemoryMeter meter;
   const double start = monotonic_seconds();
-  const StepResult result =
-      run_step(session_, trainee_, sampler_.update(number), sampler_.layout(), plan_.schedule.at(number));
+  const StepResult result = step(number);
   step_seconds_.push_back(monotonic_seconds() - start);
   outcome_.activation_bytes = std::max(outcome_.activation_bytes, meter.peak_bytes());
   outcome_.tokens += result.tokens;
+  update_was_good_ = result.finite;
   result.finite ? accept(result, number) : reject(result, number);
+}
+
+StepResult Loop::step(std::int64_t number) {
+  try {
+    return run_step(session_, trainee_, sampler_.update(number), sampler_.layout(), plan_.schedule.at(number),
+                    parts_);
+  } catch (const Error& error) {
+    trainee_.set_training(false);
+    if (error.code() != ExitCode::memory || number == 0) throw;
+    const std::string kept =
+        save_checkpoint() ? cat("; the ", number, " updates so far are kept in ") : "; see ";
+    throw Error(ExitCode::memory, cat(error.what(), kept, run_.path().string()),
+                cat(error.hint(), "; then go on with lora-train --resume ", run_.path().string()));
+  }
 }
 
 void Loop::accept(const StepResult& result, std::int64_t number) {
   bad_in_a_row_ = 0;
-  if (number == 0) check_gradients(result);
+  check_gradients(result, number);
   outcome_.final_train_loss = result.loss();
   interval_loss_ += result.loss_sum;
   interval_labelled_ += result.labelled;
@@ -186,7 +208,7 @@ void Loop::reject(const StepResult& result, std::int64_t number) {
   const std::string rows = rows_of(session_, sampler_.update(number));
   progress_.note(cat("step ", number + 1, ": ", what, ", update skipped; rows at lines ", rows));
   write_metrics(Json({{"step", number + 1}, {"skipped", what}}).dump());
-  if (++bad_in_a_row_ < kMostBadInARow) return;
+  if (++bad_in_a_row_ < kMostBadInARow || roll_back(number)) return;
   throw Error(ExitCode::diverged,
               cat("training diverged: ", kMostBadInARow, " updates in a row up to step ", number + 1,
                   " had no finite ", "loss or gradient (", what, "); rows of the last at lines ", rows,
@@ -197,14 +219,22 @@ void Loop::reject(const StepResult& result, std::int64_t number) {
                       : "nothing was saved before"));
 }
 
-void Loop::check_gradients(const StepResult& result) const {
+bool Loop::roll_back(std::int64_t number) {
+  const auto newest = checkpoints_.read_newest();
+  if (!newest || newest->step == rolled_back_to_) return false;
+  trainee_.restore(newest->tensors);
+  rolled_back_to_ = newest->step;
+  bad_in_a_row_ = 0;
+  log_warn("train", kMostBadInARow, " updates in a row up to step ", number + 1,
+           " had no finite loss or gradient: back to the values of update ", newest->step,
+           ", and on with later rows");
+  return true;
+}
+
+void Loop::check_gradients(const StepResult& result, std::int64_t number) {
   // One token attends to itself alone: queries and keys then have no gradient, rightly.
-  if (result.longest < 2 || result.labelled == 0) return;
-  const auto names = trainee_.without_gradient();
-  if (names.empty()) return;
-  throw Error(ExitCode::diverged,
-              cat(names.size(), " targets got no gradient in the first update: ", join(names, ", ")),
-              "the loss does not depend on them: leave them out with --exclude");
+  if (gradients_.is_done() || result.longest < 2 || result.labelled == 0) return;
+  gradients_.look(number);
 }
 
 void Loop::write_metrics(const std::string& line) {

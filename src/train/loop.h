@@ -8,6 +8,7 @@
 #include "lora/checkpoint/run_folder.h"
 #include "lora/checkpoint/training_state.h"
 #include "lora/data/batch.h"
+#include "train/gradient_check.h"
 #include "train/plan.h"
 #include "train/progress.h"
 #include "train/run_record.h"
@@ -39,22 +40,28 @@ class Loop {
   void restore(const TrainingState& state);
 
   /// `stopped` error after a signal or when the time is over: a checkpoint is then written.
-  /// diverged error after three updates in a row without a finite loss or gradient, or if an adapted target
-  /// gets no gradient; what is on disk stays.
+  /// After three updates in a row without a finite loss or gradient the values of the newest checkpoint are
+  /// taken again; diverged error if there is none or if they lead there again, or if a trained tensor gets no
+  /// gradient; what is on disk stays.
   Outcome run();
 
  private:
   void update(std::int64_t number);
+  /// run_step(), and a checkpoint before it fails for want of memory.
+  StepResult step(std::int64_t number);
   /// Validation, checkpoints and the end of what was asked for; false if the training is over.
   bool after_update();
-  void save_checkpoint();
+  /// False, with a warning, if the disk did not take it.
+  bool save_checkpoint();
   [[noreturn]] void stop();
   std::string progress_json() const;
   void accept(const StepResult& result, std::int64_t number);
   void reject(const StepResult& result, std::int64_t number);
   void write_metrics(const std::string& line);
   void log_metrics(const StepResult& result, std::int64_t number);
-  void check_gradients(const StepResult& result) const;
+  /// To the values of the newest checkpoint; false if there is none, or if that was tried before.
+  bool roll_back(std::int64_t number);
+  void check_gradients(const StepResult& result, std::int64_t number);
   /// False if patience is over.
   bool validate(std::int64_t step, bool last);
   void keep(std::int64_t step, const std::optional<Validation>& validation, bool last);
@@ -67,11 +74,15 @@ class Loop {
   Progress progress_;
   Outcome outcome_;
   CheckpointStore checkpoints_;
+  GradientCheck gradients_;
   bool validation_due_ = false;  ///< the update is done, its validation is not
   double start_ = 0;
   double interval_loss_ = 0;  ///< since the last metrics line
   std::int64_t interval_labelled_ = 0;
+  bool update_was_good_ = true;
   int bad_in_a_row_ = 0;
+  std::int64_t rolled_back_to_ = 0;  ///< update whose values were taken again; 0: none
+  std::int64_t parts_ = 1;           ///< of each micro-batch, since memory ran out
   std::int64_t worse_in_a_row_ = 0;
   std::vector<double> step_seconds_;
 };

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <new>
 
 #include "eval/device_batch.h"
 #include "eval/head_parts.h"
@@ -60,10 +59,8 @@ double add_loss_gradient(const Executable& executable, const Batch& batch, bool 
     if (classification) return loss_at_once(executable.logits(batch.inputs), batch.targets);
     if (executable.splits_at_head()) return loss_by_parts(executable, batch);
     return loss_at_once(executable.logits_at(batch.inputs, batch.positions), batch.targets);
-  } catch (const std::bad_alloc&) {
-    out_of_memory(batch);
-  } catch (const c10::Error& error) {
-    if (says_out_of_memory(error.what_without_backtrace())) out_of_memory(batch);
+  } catch (const std::exception& error) {
+    if (is_out_of_memory(error)) out_of_memory(batch);
     throw;
   }
 }

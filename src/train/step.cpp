@@ -1,16 +1,21 @@
 #include "train/step.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <cmath>
 
+#include "lora/base/error.h"
+#include "lora/base/log.h"
 #include "train/loss_gradient.h"
 
 namespace lora {
 
-StepResult run_step(const Session& session, Trainee& trainee, const Update& update, Layout layout,
-                    double learning_rate) {
+namespace {
+
+/// Loss and gradient of the whole update, not yet divided.
+StepResult accumulate(const Session& session, Trainee& trainee, const Update& update, Layout layout) {
   StepResult result;
-  trainee.set_training(true);
   trainee.optimizer().zero_grad();
   for (const auto& rows : update.micro_batches) {
     const Batch batch = micro_batch(session, rows, layout);
@@ -20,6 +25,53 @@ StepResult run_step(const Session& session, Trainee& trainee, const Update& upda
     result.labelled += batch.labelled;
     result.loss_sum += add_loss_gradient(trainee.executable(), batch, session.classification());
   }
+  return result;
+}
+
+bool can_be_split(const Update& update, std::int64_t parts) {
+  return std::any_of(update.micro_batches.begin(), update.micro_batches.end(),
+                     [&](const auto& rows) { return static_cast<std::int64_t>(rows.size()) > parts; });
+}
+
+/// accumulate() in as many parts as memory needs; the random generator starts each attempt as it was.
+StepResult accumulate_in_parts(const Session& session, Trainee& trainee, const Update& update, Layout layout,
+                               std::int64_t& parts) {
+  at::Generator generator = at::globalContext().defaultGenerator(session.model.program.device());
+  const at::Tensor random_state = generator.get_state();
+  for (;;) {
+    try {
+      return accumulate(session, trainee, split(update, parts), layout);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::memory) throw;
+      generator.set_state(random_state);
+      if (!can_be_split(update, parts))
+        throw Error(ExitCode::memory, error.what(),
+                    "a single row is too much: lower --max-length, or close other programs");
+      log_warn("train", error.what(), "; micro-batches are halved, updates stay the same");
+    }
+    parts *= 2;
+  }
+}
+
+}  // namespace
+
+Update split(const Update& update, std::int64_t parts) {
+  Update result;
+  for (const auto& rows : update.micro_batches) {
+    const std::size_t count = std::min(rows.size(), static_cast<std::size_t>(parts));
+    for (std::size_t part = 0; part < count; ++part) {
+      const auto begin = static_cast<std::ptrdiff_t>(rows.size() * part / count),
+                 end = static_cast<std::ptrdiff_t>(rows.size() * (part + 1) / count);
+      result.micro_batches.emplace_back(rows.begin() + begin, rows.begin() + end);
+    }
+  }
+  return result;
+}
+
+StepResult run_step(const Session& session, Trainee& trainee, const Update& update, Layout layout,
+                    double learning_rate, std::int64_t& parts) {
+  trainee.set_training(true);
+  StepResult result = accumulate_in_parts(session, trainee, update, layout, parts);
   trainee.set_training(false);
   if (result.labelled == 0) return result;
   result.finite = std::isfinite(result.loss_sum);

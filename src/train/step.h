@@ -20,10 +20,16 @@ struct StepResult {
   double loss() const { return loss_sum / static_cast<double>(labelled > 0 ? labelled : 1); }
 };
 
+/// The same rows with every micro-batch in `parts`, or in single rows if it has fewer.
+Update split(const Update& update, std::int64_t parts);
+
 /// One optimizer update of token-weighted accumulation: gradient = (sum over micro-batches of the gradient of
 /// the summed loss) / (labelled positions of the whole update), so that the split into micro-batches changes
 /// nothing.
+///
+/// Micro-batches run in `parts` parts. Where memory runs out the update begins again with twice as many, and
+/// `parts` stays so; memory error, with nothing changed, if single rows are too much.
 StepResult run_step(const Session& session, Trainee& trainee, const Update& update, Layout layout,
-                    double learning_rate);
+                    double learning_rate, std::int64_t& parts);
 
 }  // namespace lora

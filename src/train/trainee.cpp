@@ -52,10 +52,6 @@ std::vector<std::int64_t> token_ids(const std::vector<std::string>& texts) {
   return ids;
 }
 
-bool has_gradient(const at::Tensor& tensor) {
-  return tensor.grad().defined() && tensor.grad().any().item<bool>();
-}
-
 /// These have no meaning where every weight is trained, or where a folder says what is.
 void refuse_extra_tensors(const TrainConfig& config, const std::string& reason) {
   if (config.bias == "none" && config.trainable_tokens.empty()) return;
@@ -131,16 +127,6 @@ std::int64_t Trainee::parameter_count() const {
   std::int64_t count = 0;
   for (const FullWeight& weight : weights_) count += weight.value.numel();
   return count;
-}
-
-std::vector<std::string> Trainee::without_gradient() const {
-  std::vector<std::string> names;
-  for (const AdaptedTarget& adapted : adapter_.targets) {
-    const bool any = std::any_of(adapted.tensors.begin(), adapted.tensors.end(),
-                                 [](const auto& entry) { return has_gradient(entry.second); });
-    if (!any) names.push_back(adapted.target.name());
-  }
-  return names;
 }
 
 TensorMap Trainee::state() const {

@@ -37,9 +37,6 @@ class Trainee {
   /// Switches dropout.
   void set_training(bool training) { training_ = training; }
 
-  /// Names of adapted targets none of whose tensors has a gradient other than zero.
-  std::vector<std::string> without_gradient() const;
-
   /// Everything that training changes or drew at random: the optimizer's state, initial factors that are
   /// subtracted, the random generator.
   TensorMap state() const;

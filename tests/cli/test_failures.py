@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-DATA, FILE, MISMATCH, IO, MEMORY, DIVERGED, LOCKED = 3, 4, 5, 6, 7, 8, 10
+USAGE, DATA, FILE, MISMATCH, IO, MEMORY, DIVERGED, LOCKED = 2, 3, 4, 5, 6, 7, 8, 10
 ROW = '{"prompt": "the cat", "completion": " sat"}\n'
 
 
@@ -103,18 +103,36 @@ def test_rows_beyond_what_the_model_can_hold(refuses, train, fixtures, rows):
             *train("--max-length", 1000, model=fixtures / "tiny_gpt2.pt", data=data))
 
 
-def test_memory_that_runs_out(root, run, refuses, train, rows):
-    """800 MB of address space are enough for a small batch and too little for 24,000 tokens."""
-    def limit():
-        resource.setrlimit(resource.RLIMIT_AS, (800_000_000, 800_000_000))
-
+@pytest.fixture
+def little_memory(root):
+    """800 MB of address space: enough for a few thousand tokens of the tiny model, too little for 24,000."""
     if list(root.glob(".venv/lib/python3*/site-packages/torch/lib/libtorch_cuda.so")):
         pytest.skip("LibTorch with CUDA takes more address space")
-    data = rows('{"text": "' + "The dog waits. " * 6000 + '"}\n')
-    command = train("--max-length", 3000, "--batch-size", 8, data=data)
-    run(*command, "--batch-tokens", 500, "--max-length", 100, preexec_fn=limit)
-    refuses(MEMORY, ["not enough memory", "--batch-tokens"], *command, "--batch-tokens", 24000, "--overwrite",
-            preexec_fn=limit)
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (800_000_000, 800_000_000))
+
+
+def text_row(sentences):
+    return json.dumps({"text": "The dog waits. " * sentences}) + "\n"
+
+
+def test_where_memory_runs_out_micro_batches_are_halved_and_losses_are_the_same(run, train, rows, tmp_path,
+                                                                                little_memory):
+    command = train("--max-length", 3000, "--batch-size", 8, data=rows(text_row(6000)))
+    result = run(*command, "--batch-tokens", 24000, preexec_fn=little_memory)
+    assert "not enough memory for a micro-batch" in result.stderr and "micro-batches are halved" in result.stderr
+    run(*command, "--batch-tokens", 3000, "--out", tmp_path / "small")
+    losses = [[json.loads(line)["loss"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+               if "valid" not in line] for name in ("run", "small")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)   # sums in another order
+
+
+def test_a_row_too_large_for_memory_ends_with_7_and_keeps_what_was_trained(run, refuses, train, rows, tmp_path,
+                                                                           little_memory):
+    data = rows(text_row(10) + text_row(6000))
+    command = train("--max-length", 24000, "--batch-size", 1, "--batch-tokens", 24000, "--no-shuffle", data=data)
+    refuses(MEMORY, ["not enough memory for a micro-batch", "the 1 updates so far are kept", "lower --max-length",
+                     f"--resume {tmp_path / 'run'}"], *command, preexec_fn=little_memory)
+    assert "goes on after update 1 of 2" in run("lora-train", "--resume", tmp_path / "run").stderr
 
 
 # --- adapters ---
@@ -147,7 +165,7 @@ def test_a_damaged_adapter(refuses, baking, trained, tmp_path):
     refuses(FILE, [tensors.name], *baking(folder, tmp_path / "out.pt"))
 
 
-# --- disks ---
+# --- disks: also test_disks.py ---
 
 def test_folders_that_cannot_be_written_are_found_at_the_start(refuses, train, baking, trained, rows):
     below_a_file = rows(ROW) / "run"
@@ -185,6 +203,20 @@ def test_two_trainings_in_one_folder(refuses, train, tmp_path):
 
 def test_a_diverging_training_names_its_rows(refuses, train):
     refuses(DIVERGED, ["line"], *train("--learning-rate", 1e30, "--clip", 0, "--steps", 20, "--warmup", 0))
+
+
+def test_a_diverging_training_goes_back_once_to_its_checkpoint(refuses, train, tmp_path):
+    said = refuses(DIVERGED, ["training diverged: 3 updates in a row up to step 7", "rows of the last at lines"],
+                   *train("--learning-rate", 1e30, "--clip", 0, "--steps", 20, "--warmup", 0, "--save-every", 1))
+    assert said.count("back to the values of update 1") == 1
+    skipped = [line for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines() if "skipped" in line]
+    assert len(skipped) == 6
+
+
+def test_a_stopped_run_is_not_overwritten_unasked(run, refuses, train, tmp_path):
+    run(*train("--max-minutes", 1e-9), code=75)
+    refuses(USAGE, ["holds a run that can go on", "--resume"], *train())
+    run(*train("--overwrite"))
 
 
 def test_an_unfinished_run_is_no_variant(refuses, comparison, tmp_path):

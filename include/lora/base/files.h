@@ -20,7 +20,7 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
 class PendingFile {
  public:
   /// Checks first that `bytes` fit, if they are known.
-  explicit PendingFile(std::filesystem::path target, std::uint64_t bytes = 0);
+  explicit PendingFile(const std::filesystem::path& target, std::uint64_t bytes = 0);
   ~PendingFile();
   PendingFile(const PendingFile&) = delete;
   PendingFile& operator=(const PendingFile&) = delete;
@@ -39,7 +39,7 @@ class PendingFile {
 };
 
 /// Replaces `path` by `bytes` so that a reader sees the old or the new content and nothing between, by a
-/// PendingFile.
+/// PendingFile. A device or pipe (/dev/stdout) is written to.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
 /// A folder that takes its name only when it is complete, in place of an older one: until accept() it is a

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <string>
-#include <string_view>
 
 namespace lora {
 
@@ -29,8 +29,8 @@ int usable_cores();
 bool stderr_is_terminal();
 bool stdout_is_terminal();
 
-/// True if the message of another library's error says that memory ran out: LibTorch has no type for it on
-/// the CPU.
-bool says_out_of_memory(std::string_view message);
+/// True if the exception says that memory ran out: std::bad_alloc, our own, or LibTorch's, which has no type
+/// for it on the CPU.
+bool is_out_of_memory(const std::exception& error);
 
 }  // namespace lora

@@ -1,5 +1,3 @@
-#include "lora/base/files.h"
-
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -8,6 +6,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "lora/base/files.h"
 #include "lora/base/sha256.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"
@@ -44,7 +43,8 @@ TEST_CASE("files: an atomic write replaces the whole file and leaves no temporar
   CHECK(entries(folder.path()) == 1);
   const mode_t mask = ::umask(0);
   ::umask(mask);
-  CHECK((std::filesystem::status(folder / "a").permissions() == static_cast<std::filesystem::perms>(0666 & ~mask)));
+  CHECK((std::filesystem::status(folder / "a").permissions() ==
+         static_cast<std::filesystem::perms>(0666 & ~mask)));
 }
 
 TEST_CASE("files: a full disk is an io error, the old file stays and no temporary is left") {
@@ -65,6 +65,29 @@ TEST_CASE("files: a full disk is an io error, the old file stays and no temporar
   CHECK(WEXITSTATUS(status) == static_cast<int>(ExitCode::io));
   CHECK(read_file(folder / "a") == "old");
   CHECK(entries(folder.path()) == 1);
+}
+
+TEST_CASE("files: behind a link the file is replaced and the link stays") {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("real", folder / "link");
+  for (const char* text : {"first", "second"}) {
+    write_file_atomically(folder / "link", text);
+    CHECK(std::filesystem::is_symlink(folder / "link"));
+    CHECK(read_file(folder / "real") == text);
+  }
+  CHECK(entries(folder.path()) == 2);
+}
+
+TEST_CASE("files: devices are written to, never replaced") {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("/dev/null", folder / "null");
+  write_file_atomically(folder / "null", "text");
+  CHECK(std::filesystem::is_character_file(folder / "null"));
+  require_error([&] { PendingFile file(folder / "null"); }, ExitCode::io, {"is no regular file"});
+  if (!std::filesystem::exists("/dev/full")) return;
+  require_error([] { write_file_atomically("/dev/full", "text"); }, ExitCode::io,
+                {"/dev/full", "No space left"});
+  CHECK(std::filesystem::is_character_file("/dev/full"));
 }
 
 TEST_CASE("files: missing folders, missing files and too large files are named") {

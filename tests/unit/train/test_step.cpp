@@ -1,6 +1,9 @@
 #include <ATen/ATen.h>
 
-#include "support/catch.h"
+#include <tuple>
+
+#include "lora/base/log.h"
+#include "support/errors.h"
 #include "train/step.h"
 #include "training_data.h"
 
@@ -14,7 +17,8 @@ at::Tensor values_after(const Session& session, const TrainConfig& config, int u
                         const std::vector<std::vector<std::size_t>>& micro_batches) {
   Program program = Program::load(config.model.path);
   Trainee trainee(config, program);
-  for (int i = 0; i < updates; ++i) run_step(session, trainee, {micro_batches}, Layout::padded, 1e-2);
+  std::int64_t parts = 1;
+  for (int i = 0; i < updates; ++i) run_step(session, trainee, {micro_batches}, Layout::padded, 1e-2, parts);
   return trainee.optimizer().flat_values().clone();
 }
 
@@ -48,7 +52,8 @@ TEST_CASE("step: the reported loss is the mean over labelled tokens, padding and
     }
     tokens += static_cast<std::int64_t>(row.ids.size()) - 1;
   }
-  const StepResult result = run_step(session, trainee, {{{0, 1, 2}}}, Layout::padded, 0);
+  std::int64_t parts = 1;
+  const StepResult result = run_step(session, trainee, {{{0, 1, 2}}}, Layout::padded, 0, parts);
   CHECK(result.labelled == labelled);
   CHECK(result.tokens == tokens);
   CHECK(result.loss_sum == Catch::Detail::Approx(expected).epsilon(1e-5));
@@ -61,6 +66,82 @@ TEST_CASE("step: a non-finite loss changes nothing") {
   Trainee trainee(fixture.config, program);
   const at::Tensor before = trainee.optimizer().flat_values().clone();
   program.set_weight("head_weight", at::full_like(program.weight("head_weight").value, NAN));
-  CHECK_FALSE(run_step(session, trainee, {{{0, 1}}}, Layout::padded, 1e-2).finite);
+  std::int64_t parts = 1;
+  CHECK_FALSE(run_step(session, trainee, {{{0, 1}}}, Layout::padded, 1e-2, parts).finite);
   CHECK(at::equal(before, trainee.optimizer().flat_values()));
+}
+
+TEST_CASE("step: parts hold the same rows in the same order") {
+  const Update update{{{7, 1, 4, 2, 9}, {3}, {5, 6}}};
+  CHECK(split(update, 1).micro_batches == update.micro_batches);
+  CHECK(split(update, 2).micro_batches ==
+        std::vector<std::vector<std::size_t>>{{7, 1}, {4, 2, 9}, {3}, {5}, {6}});
+  CHECK(split(update, 8).micro_batches ==
+        std::vector<std::vector<std::size_t>>{{7}, {1}, {4}, {2}, {9}, {3}, {5}, {6}});
+}
+
+namespace {
+
+/// A model that asks for 4 PB for so many positions or more, and computes the same for fewer.
+std::string too_large_from(int positions) {
+  return cat("torch.linear(h + torch.zeros([(input_ids.numel() // ", positions,
+             ") * 1125899906842624]).sum(), self.head_weight)");
+}
+
+/// Rows of 100 ids and such a model.
+struct TightFixture : TrainingFixture {
+  explicit TightFixture(int positions, double dropout = 0) : TrainingFixture(1) {
+    std::vector<int> ids(100);
+    for (int i = 0; i < 100; ++i) ids[static_cast<std::size_t>(i)] = i * 3 % 40 + 1;
+    const std::string row =
+        cat("{\"input_ids\": [", join(ids, ","), "], \"labels\": [", join(ids, ","), "]}\n");
+    write_file_atomically(folder / "train.jsonl", row + row + row + row + row + row);
+    config.valid.clear();
+    config.model.path = models.transformer(too_large_from(positions)).string();
+    config.dropout = dropout;
+  }
+};
+
+/// Values, dropout's generator and the parts after three updates on the six rows.
+std::tuple<at::Tensor, at::Tensor, std::int64_t> train_with(const TightFixture& fixture,
+                                                            std::int64_t parts = 1) {
+  const Session session = open_session(fixture.config);
+  Program program = Program::load(fixture.config.model.path);
+  Trainee trainee(fixture.config, program);
+  at::manual_seed(5);
+  for (int i = 0; i < 3; ++i) run_step(session, trainee, {{{0, 1, 2, 3, 4, 5}}}, Layout::padded, 1e-2, parts);
+  return {trainee.optimizer().flat_values().clone(), trainee.state().at("generator"), parts};
+}
+
+}  // namespace
+
+TEST_CASE("step: where memory runs out micro-batches are halved, else it is as if they had always been so") {
+  set_log_level(LogLevel::error);
+  for (const double dropout : {0.0, 0.3}) {
+    const auto [values, generator, parts] = train_with(TightFixture(198, dropout));
+    CHECK(parts == 8);  // six rows in 4 parts are still two at a time
+    const auto [expected, expected_generator, same] = train_with(TightFixture(1000, dropout), 8);
+    CHECK(at::equal(values, expected));
+    CHECK(at::equal(generator, expected_generator));
+  }
+  const at::Tensor whole = std::get<0>(train_with(TightFixture(1000)));
+  const auto [values, generator, parts] = train_with(TightFixture(250));
+  CHECK(parts == 4);
+  CHECK(((whole - values).norm() / whole.norm()).item<double>() < 1e-4);  // the order of sums
+  set_log_level(LogLevel::info);
+}
+
+TEST_CASE("step: where a single row is too much the memory error leaves everything as it was") {
+  set_log_level(LogLevel::error);
+  const TightFixture fixture(99, 0.3);
+  const Session session = open_session(fixture.config);
+  Program program = Program::load(fixture.config.model.path);
+  Trainee trainee(fixture.config, program);
+  const TensorMap before = trainee.state();
+  std::int64_t parts = 1;
+  lora::test::require_error(
+      [&] { run_step(session, trainee, {{{0, 1, 2, 3}}}, Layout::padded, 1e-2, parts); }, ExitCode::memory,
+      {"not enough memory"});
+  for (const auto& [name, tensor] : trainee.state()) CHECK(at::equal(tensor, before.at(name)));
+  set_log_level(LogLevel::info);
 }

@@ -3,24 +3,36 @@
 the chosen ones on test data.
 
   scripts/study.py configs/studies/methods.json --model models/minilm-l6.pt --data FOLDER
+  scripts/study.py configs/studies/glue.json --data FOLDER_OF_DATA_SETS --part cola
 
-FOLDER holds train.jsonl, valid.jsonl and test.jsonl. Runs are kept in runs/studies/NAME; what is there already is not run
-again. The result goes to docs/tables/study-NAME.json (--name gives another), from which scripts/make_readme.py writes the
-tables in docs/results.md. A study file:
+A data set is a folder with train.jsonl, valid.jsonl and test.jsonl. Runs are kept in runs/studies/NAME; what is there already
+is not run again. Results go to docs/tables/study-NAME.json, from which scripts/make_readme.py writes the tables in
+docs/results.md. A study file:
 
-  {"question": "...", "common": {options of all}, "rates": [default learning rates], "test_rows": 500,
-   "variants": [{"name": "lora r8", "options": {"method": "lora", "rank": 8}, "rates": [1e-3]}],
-   "text": {"rows": 100, "options": {options of lora-eval generate}, "metrics": ["e2e_bleu"]}}
+  {"question": "...", "common": {options of all}, "rates": [learning rates], "seeds": [42, 43, 44], "valid_rows": 200, "test_rows": 500,
+   "variants": [{"name": "lora r8", "options": {"method": "lora", "rank": 8}, "rates": [1e-3], "merge": true, "train_rows": 100}],
+   "compare": {options of lora-eval compare}}
+
+Every rate is tried with the first seed, the best one is trained with the others too. "merge" also times the baked model. A study
+of several models or data sets has parts, each of which may replace what stands above it:
+
+  "parts": {"cola": {"data": "cola", "model": "models/minilm-cola.pt", "fetch": ["minilm-l6", "--labels", "wrong,right"],
+                     "rates": {"full": [1e-4]}, "rows": {"prompt": "Review: {text}", "completion": " {label}"}}}
+
+"fetch" makes a missing model with scripts/fetch_model.py; "rows" turns the fields of the data into prompts and completions.
 """
 
 import argparse
 import json
+import resource
+import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / "build/release/bin"
+SPLITS = ("train", "valid", "test")
 
 
 def flags(options):
@@ -36,97 +48,171 @@ def flags(options):
 
 
 def program(*words):
+    """Runs a program to its end; returns the processor seconds that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run([str(word) for word in words], capture_output=True, text=True)
     if result.returncode:
         sys.exit(f"{' '.join(map(str, words))}\n{result.stderr}")
-    return result.stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def head_of(file, rows, out):
-    out.write_text("".join(file.read_text().splitlines(keepends=True)[:rows]))
-    return out
+def with_part(plan, part):
+    """The plan with a part's entries over it; options of all are merged."""
+    merged = {**plan, **part}
+    for key in ("common", "compare"):
+        merged[key] = {**plan.get(key, {}), **part.get(key, {})}
+    return merged
 
 
 class Study:
-    def __init__(self, arguments):
-        self.plan = json.loads(arguments.study.read_text())
-        self.name = arguments.name or arguments.study.stem
-        self.model, self.data = arguments.model, arguments.data
-        self.folder = ROOT / "runs/studies" / self.name
+    """One model on one data set."""
+
+    def __init__(self, plan, name, model, data, threads):
+        self.plan, self.name, self.model, self.threads = plan, name, model, ["--threads", threads]
+        self.folder = ROOT / "runs/studies" / name
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.data_name, self.data = data.name, self.converted(data) if "rows" in plan else data
+        self.seeds = plan.get("seeds", [42])
+        if not model.exists() and "fetch" in plan:
+            program(sys.executable, ROOT / "scripts/fetch_model.py", *plan["fetch"], "--out", model)
 
-    def train(self, variant, rate):
-        """The report of the variant's run at this rate, trained if it is not there."""
-        run = self.folder / f"{variant['name'].replace(' ', '-')}-{rate:g}"
-        if not (run / "report.json").exists():
-            options = {**self.plan.get("common", {}), **variant["options"], "learning_rate": rate}
-            program(BIN / "lora-train", "--model", self.model, "--data", self.data / "train.jsonl", "--valid",
-                    self.data / "valid.jsonl", "--out", run, "--overwrite", *flags(options))
+    def converted(self, data):
+        """The data set with rows of prompt and completion."""
+        form = self.plan["rows"]
+        for split in SPLITS:
+            rows = map(json.loads, (data / f"{split}.jsonl").read_text().splitlines())
+            (self.folder / f"{split}.rows.jsonl").write_text("".join(
+                json.dumps({key: text.format(**row) for key, text in form.items()}) + "\n" for row in rows))
+        return self.folder
+
+    def file(self, split, rows=None):
+        """A split of the data set, or its first rows."""
+        whole = self.data / (f"{split}.rows.jsonl" if "rows" in self.plan else f"{split}.jsonl")
+        if not rows:
+            return whole
+        head = self.folder / f"{split}.first-{rows}.jsonl"
+        head.write_text("".join(whole.read_text().splitlines(keepends=True)[:rows]))
+        return head
+
+    def train(self, variant, rate, seed):
+        """The run of a variant, trained if it is not there."""
+        run = self.folder / (f"{variant['name'].replace(' ', '-')}-{rate:g}" + (f"-seed{seed}" if seed != self.seeds[0] else ""))
+        if not (run / "report.json").exists() or not (run / "cost.json").exists():
+            options = {**self.plan["common"], **variant["options"], "learning_rate": rate, "seed": seed}
+            seconds = program(BIN / "lora-train", "--model", self.model, "--data",
+                              self.file("train", variant.get("train_rows")), "--valid",
+                              self.file("valid", self.plan.get("valid_rows")), "--out", run, "--overwrite", *self.threads, *flags(options))
+            (run / "cost.json").write_text(json.dumps({"cpu_seconds": seconds}))
         report = json.loads((run / "report.json").read_text())
-        print(f"{self.name}: {variant['name']} at {rate:g}: valid loss {report['best_valid_loss']:.4f}, "
-              f"{report['train_seconds']:.0f} s", flush=True)
-        return run, report
+        cost = json.loads((run / "cost.json").read_text())
+        print(f"{self.name}: {variant['name']} at {rate:g}, seed {seed}: valid loss {report['best_valid_loss']:.4f}, "
+              f"{cost['cpu_seconds']:.0f} s of a processor", flush=True)
+        return {"rate": rate, "valid_loss": report["best_valid_loss"], "run": run, **cost}
 
-    def best_run(self, variant):
-        runs = [(rate, *self.train(variant, rate)) for rate in variant.get("rates", self.plan.get("rates"))]
-        sweep = [{"rate": rate, "valid_loss": report["best_valid_loss"]} for rate, _, report in runs]
-        rate, run, report = min(runs, key=lambda each: each[2]["best_valid_loss"])
-        return {"name": variant["name"], "rate": rate, "sweep": sweep, "run": run, "report": report}
+    def rates_of(self, variant):
+        rates = self.plan.get("rates", [])
+        named = rates.get(variant["name"]) if isinstance(rates, dict) else rates
+        return variant.get("rates", named)
 
-    def compare(self, chosen):
-        test = head_of(self.data / "test.jsonl", self.plan.get("test_rows", 1000), self.folder / "test.jsonl")
-        variants = [word for each in chosen for word in ("--variant", f"{each['name']}=run:{each['run']}")]
-        out = self.folder / "compare.json"
-        program(BIN / "lora-eval", "compare", "--model", self.model, "--data", test, "--variant", "base", *variants,
-                "--baseline", chosen[0]["name"], "--json", out, "--report", self.folder / "report.html",
-                *flags(self.plan.get("compare", {})))
-        return json.loads(out.read_text())
+    def best(self, variant):
+        runs = [self.train(variant, rate, self.seeds[0]) for rate in self.rates_of(variant)]
+        best = min(runs, key=lambda each: each["valid_loss"])
+        others = [self.train(variant, best["rate"], seed)["run"] for seed in self.seeds[1:]]
+        return {**variant, **best, "others": others,
+                "sweep": [{key: each[key] for key in ("rate", "valid_loss")} for each in runs]}
 
-    def texts(self, chosen):
-        """Measures of the texts that each chosen run writes; {} if the study asks for none."""
-        wish = self.plan.get("text")
-        if not wish:
+    def merged(self, variant):
+        out = variant["run"] / "merged.pt"
+        if not out.exists():
+            program(BIN / "lora-merge", "bake", "--model", self.model, "--adapter", variant["run"] / "adapter", "--out", out)
+        return out
+
+    def compare(self, variants, out, options):
+        words = [word for name, source in variants for word in ("--variant", f"{name}={source}" if source else name)]
+        program(BIN / "lora-eval", "compare", "--model", self.model, "--data",
+                self.file("test", self.plan.get("test_rows")), *words,
+                "--json", self.folder / out, *self.threads, *flags(options))
+        return json.loads((self.folder / out).read_text())
+
+    def compare_seeds(self, chosen):
+        """Figures of the runs with further seeds: {variant: [{measure: value}]}."""
+        runs = [(f"{each['name']} {number}", f"run:{run}") for each in chosen for number, run in enumerate(each["others"])]
+        if not runs:
             return {}
-        prompts = head_of(self.data / "test.jsonl", wish["rows"], self.folder / "prompts.jsonl")
-        files = []
-        for each in [{"name": "base", "run": None}, *chosen]:
-            out = self.folder / f"{each['name'].replace(' ', '-')}.answers.jsonl"
-            adapter = each["run"] and each["run"] / "adapter"
-            model = each["run"] / "model.pt" if adapter and not adapter.exists() else self.model
-            beside = ["--adapter", f"it={adapter}"] if adapter and adapter.exists() else []
-            program(BIN / "lora-eval", "generate", "--model", model, *beside, "--data", prompts, "--out", out,
-                    *flags(wish.get("options", {})))
-            files.append(out)
-        scored = json.loads(program(BIN / "lora-eval", "score", "--predictions", *files, "--metrics",
-                                    ",".join(wish["metrics"]), "--json"))
-        return {name: system["scores"] for name, system in zip(["base", *(each["name"] for each in chosen)], scored["systems"])}
+        cheap = {"samples": 0, "latency_repeats": 0, "examples": 0}
+        measured = iter(self.compare(runs, "compare-seeds.json", cheap)["variants"])
+        return {each["name"]: [values_of(next(measured)) for _ in each["others"]] for each in chosen}
 
-    def run(self):
-        chosen = [self.best_run(variant) for variant in self.plan["variants"]]
-        comparison, texts = self.compare(chosen), self.texts(chosen)
-        by_name = {each["name"]: each for each in chosen}
+    def result(self):
+        chosen = [self.best(variant) for variant in self.plan["variants"]]
+        merged = [(f"{each['name']} merged", f"model:{self.merged(each)}") for each in chosen if each.get("merge")]
+        comparison = self.compare([("base", ""), *((each["name"], f"run:{each['run']}") for each in chosen), *merged],
+                                  "compare.json", {"baseline": chosen[0]["name"], "report": self.folder / "report.html",
+                                                   **self.plan["compare"]})
+        seeds, by_name = self.compare_seeds(chosen), {each["name"]: each for each in chosen}
         variants = []
         for variant in comparison["variants"]:
-            own = by_name.get(variant["name"])
-            variants.append({**{key: variant[key] for key in ("name", "loss", "trainable_parameters", "trainable_share",
-                                                              "file_bytes", "training", "measures", "latencies")},
-                             "rate": own and own["rate"], "sweep": own and own["sweep"],
-                             "texts": texts.get(variant["name"], {})})
-        result = {"name": self.name, "question": self.plan["question"], "model": self.model.stem, "data": self.data.name,
-                  "common": self.plan.get("common", {}), "rows": comparison["data"]["rows"], "cpu": comparison["cpu"],
-                  "threads": comparison["threads"], "variants": variants}
-        out = ROOT / f"docs/tables/study-{self.name}.json"
-        out.write_text(json.dumps(result, indent=1) + "\n")
-        print(f"{out.relative_to(ROOT)}, {self.folder.relative_to(ROOT)}/report.html")
+            own = by_name.get(variant["name"], {})
+            kept = {key: variant[key] for key in ("name", "loss", "trainable_parameters", "trainable_share", "file_bytes",
+                                                  "training", "measures", "latencies")}
+            values = [values_of(variant), *seeds.get(variant["name"], [])]
+            variants.append({**kept, "rate": own.get("rate"), "sweep": own.get("sweep"), "cpu_seconds": own.get("cpu_seconds"),
+                             "texts": variant["text_scores"] or {}, "seeds": spread(values) if len(values) > 1 else None})
+        return {"name": self.name, "question": self.plan["question"], "model": self.model.stem, "data": self.data_name,
+                "common": self.plan["common"], "rows": comparison["data"]["rows"], "cpu": comparison["cpu"],
+                "threads": comparison["threads"], "variants": variants}
+
+
+def values_of(variant):
+    return {"loss": variant["loss"], **{name: measure["value"] for name, measure in variant["measures"].items()}}
+
+
+def spread(values):
+    """{measure: {"mean", "deviation"}} of the same figures with several seeds."""
+    return {"count": len(values), "measures": {
+        name: {"mean": statistics.fmean(each[name] for each in values), "deviation": statistics.stdev(each[name] for each in values)}
+        for name in values[0]}}
+
+
+def keep(name, result):
+    out = ROOT / f"docs/tables/study-{name}.json"
+    out.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{out.relative_to(ROOT)}, runs/studies/{result.get('name', name)}/report.html", flush=True)
+
+
+def run_parts(plan, name, arguments):
+    """Each part's result goes into the same file as soon as it is there."""
+    wanted = arguments.part or list(plan["parts"])
+    out = ROOT / f"docs/tables/study-{name}.json"
+    for part in wanted:
+        own = with_part(plan, plan["parts"][part])
+        result = Study(own, f"{name}-{part}", ROOT / own["model"], arguments.data / own["data"], arguments.threads).result()
+        known = json.loads(out.read_text())["parts"] if out.exists() else {}
+        parts = {**known, part: result}
+        keep(name, {"question": plan["question"], "parts": {each: parts[each] for each in plan["parts"] if each in parts}})
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path)
-    parser.add_argument("--model", required=True, type=Path)
-    parser.add_argument("--data", required=True, type=Path, help="folder with train.jsonl, valid.jsonl, test.jsonl")
+    parser.add_argument("--model", type=Path, help="model file; parts name their own")
+    parser.add_argument("--data", required=True, type=Path, help="folder with train.jsonl, valid.jsonl, test.jsonl, or with the "
+                        "folders that parts name")
+    parser.add_argument("--part", action="append", help="only this part; give one or more")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of the programs; default: all")
     parser.add_argument("--name", help="of the result; default: the study file's")
-    Study(parser.parse_args()).run()
+    arguments = parser.parse_args()
+    plan, name = json.loads(arguments.study.read_text()), arguments.name or arguments.study.stem
+    unknown = set(arguments.part or []) - set(plan.get("parts", {}))
+    if unknown:
+        parser.error(f"{arguments.study} has no part {', '.join(sorted(unknown))}")
+    if "parts" in plan:
+        run_parts(plan, name, arguments)
+    elif not arguments.model:
+        parser.error("--model is missing")
+    else:
+        keep(name, Study(with_part(plan, {}), name, arguments.model, arguments.data, arguments.threads).result())
 
 
 if __name__ == "__main__":

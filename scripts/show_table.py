@@ -42,24 +42,25 @@ def percent(share: float) -> str:
     return f"{share * 100:.{3 if share < 0.001 else 2}f} %"
 
 
+def known(value, form) -> str:
+    return UNKNOWN if value is None else form(value)
+
+
 def cells(variant: dict) -> list[str]:
     """One row of the table; a number that is unknown (null) stays so."""
     training, latency = variant["training"] or {}, variant["latency"] or {}
     mark = "" if latency.get("interleaved", True) else "*"
 
-    def show(value, form):
-        return UNKNOWN if value is None else form(value)
-
     return [variant["name"],
             f"{variant['loss']:.4f}",
-            f"{variant['perplexity']:.{2 if variant['perplexity'] < 1000 else 0}f}",
-            show(variant["accuracy"], "{:.3f}".format),
-            show(variant["trainable_parameters"], human_count),
-            show(variant["trainable_share"], percent),
+            known(variant["perplexity"], lambda value: f"{value:.{2 if value < 1000 else 0}f}"),
+            known(variant["accuracy"], "{:.3f}".format),
+            known(variant["trainable_parameters"], human_count),
+            known(variant["trainable_share"], percent),
             human_bytes(variant["file_bytes"]),
-            show(training.get("peak_bytes"), human_bytes),
-            show(training.get("seconds"), human_seconds),
-            show(latency.get("median_ms"), "{:.1f}".format) + mark]
+            known(training.get("peak_bytes"), human_bytes),
+            known(training.get("seconds"), human_seconds),
+            known(latency.get("median_ms"), "{:.1f}".format) + mark]
 
 
 def rows(comparison: dict) -> list[list[str]]:
@@ -95,35 +96,88 @@ def measured_on(comparison: dict) -> list[str]:
     return list(filter(None, parts))
 
 
-MEASURES = {"accuracy": "accuracy", "f1_macro": "macro F1", "matthews": "Matthews"}
+MEASURES = {"accuracy": "accuracy", "f1_macro": "macro F1", "matthews": "Matthews", "pearson": "Pearson", "spearman": "Spearman"}
+TEXT_MEASURES = {"e2e_bleu": "BLEU", "nist": "NIST", "meteor_stem": "METEOR", "rouge_l_coco": "ROUGE-L", "cider": "CIDEr"}
+SIGNIFICANT = 0.05
+
+
+def figure(estimate: dict) -> str:
+    """A measure; a star if its difference from the first variant is no chance."""
+    digits = 2 if estimate["value"] > 1 else 3
+    star = "*" if estimate.get("p_value", 1) < SIGNIFICANT else ""
+    return f"{estimate['value']:.{digits}f}{star}"
+
+
+def cost_cells(variant: dict) -> list[str]:
+    training = variant["training"] or {}
+    return [known(variant["trainable_parameters"], human_count),
+            known(variant["trainable_share"], percent),
+            human_bytes(variant["file_bytes"]),
+            known(training.get("peak_bytes"), human_bytes),
+            known(training.get("seconds"), human_seconds),
+            known(variant.get("cpu_seconds"), human_seconds)]
+
+
+COST = ["trainable", "share", "file", "train peak", "train time", "CPU time"]
+
+
+def latency_ratio(variant: dict, base: dict, shape: str) -> str:
+    if shape not in variant["latencies"]:
+        return UNKNOWN
+    return f"{variant['latencies'][shape]['median_ms'] / base['latencies'][shape]['median_ms']:.2f}"
 
 
 def study_rows(study: dict) -> list[list[str]]:
     """The variants of scripts/study.py, each at its best rate."""
-    first = study["variants"][0]
-    measures = [name for name in MEASURES if name in first["measures"]]
-    metrics = list(study["variants"][-1]["texts"])
-    shapes = list(first["latencies"])
+    base, last = study["variants"][0], study["variants"][-1]
+    measures = [name for name in MEASURES if name in base["measures"]]
+    seeds = measures[:1] if any(variant.get("seeds") for variant in study["variants"]) else []
+    shapes = list(base["latencies"])
+
+    def over_seeds(variant, name):
+        spread = variant.get("seeds") and variant["seeds"]["measures"][name]
+        return f"{spread['mean']:.3f} ± {spread['deviation']:.3f}" if spread else UNKNOWN
 
     def cells_of(variant):
-        training = variant["training"] or {}
-        texts = [variant["texts"][name] for name in metrics]
-        latencies = [variant["latencies"][shape]["median_ms"] / first["latencies"][shape]["median_ms"] for shape in shapes]
         return [variant["name"],
-                "-" if variant["rate"] is None else f"{variant['rate']:g}",
+                known(variant["rate"], "{:g}".format),
                 f"{variant['loss']:.4f}",
-                *(f"{variant['measures'][name]['value']:.3f}" for name in measures),
-                *(f"{text['value']:.{2 if text['value'] > 1 else 4}f}" for text in texts),
-                "-" if variant["trainable_parameters"] is None else human_count(variant["trainable_parameters"]),
-                "-" if variant["trainable_share"] is None else percent(variant["trainable_share"]),
-                human_bytes(variant["file_bytes"]),
-                human_bytes(training["peak_bytes"]) if training else UNKNOWN,
-                human_seconds(training["seconds"]) if training else UNKNOWN,
-                *(f"{ratio:.2f}" for ratio in latencies)]
+                *(figure(variant["measures"][name]) for name in measures),
+                *(over_seeds(variant, name) for name in seeds),
+                *(figure(variant["texts"][name]) for name in last["texts"]),
+                *cost_cells(variant),
+                *(latency_ratio(variant, base, shape) for shape in shapes)]
 
-    header = ["variant", "rate", "test loss", *(MEASURES[name] for name in measures), *metrics, "trainable", "share", "file",
-              "train peak", "train time", *(f"latency {shape}" for shape in shapes)]
+    count = next((variant["seeds"]["count"] for variant in study["variants"] if variant.get("seeds")), 0)
+    header = ["variant", "rate", "test loss", *(MEASURES[name] for name in measures),
+              *(f"{MEASURES[name]}, {count} seeds" for name in seeds), *(TEXT_MEASURES.get(name, name) for name in last["texts"]),
+              *COST, *(f"latency {shape}" for shape in shapes)]
     return [header] + [cells_of(variant) for variant in study["variants"]]
+
+
+def main_scores(variant: dict) -> list[str]:
+    """At most two, with their names: those of texts, else of values or classes."""
+    scores = [(TEXT_MEASURES.get(name, name), score) for name, score in variant["texts"].items()]
+    scores = scores or [(MEASURES[name], variant["measures"][name]) for name in ("pearson", "spearman", "accuracy", "matthews")
+                        if name in variant["measures"]]
+    shown = [f"{name} {figure(score)}" for name, score in scores[:2]]
+    return shown + [UNKNOWN] * (2 - len(shown))
+
+
+def part_rows(parts: dict) -> list[list[str]]:
+    """Variants on several models and data sets; baked models show their latency beside the adapter's."""
+    lines = [["model, data", "variant", "rate", "score", "second score", "test loss", *COST, "latency", "merged"]]
+    for part in parts.values():
+        base, by_name = part["variants"][0], {variant["name"]: variant for variant in part["variants"]}
+        shape = next((shape for shape in ("1 x 128",) if shape in base["latencies"]), None)
+        for variant in part["variants"]:
+            if variant["name"].endswith(" merged"):
+                continue
+            merged = by_name.get(f"{variant['name']} merged")
+            lines.append([f"{part['model']}, {part['data']}", variant["name"], known(variant["rate"], "{:g}".format),
+                          *main_scores(variant), f"{variant['loss']:.4f}", *cost_cells(variant),
+                          latency_ratio(variant, base, shape), latency_ratio(merged, base, shape) if merged else UNKNOWN])
+    return lines
 
 
 def swept(study: dict) -> list[str]:
@@ -132,10 +186,17 @@ def swept(study: dict) -> list[str]:
             for variant in study["variants"] if variant["sweep"]]
 
 
+def options_text(options: dict) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items())
+
+
+STUDY_NOTE = ("*: differs from the first trained variant on the same rows (p < 0.05, paired randomisation); CPU time: processor "
+              "time of the whole training program; latency: forward pass, ratio to the base")
+
+
 def render_study(study: dict, markdown: bool) -> str:
-    common = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in study["common"].items())
-    facts = [f"{study['model']} on {study['data']}, {study['rows']:,} test rows", common,
-             "latency: ratio to the base", f"{study['cpu']}, {study['threads']} threads"]
+    facts = [f"{study['model']} on {study['data']}, {study['rows']:,} test rows", options_text(study["common"]), STUDY_NOTE,
+             f"{study['cpu']}, {study['threads']} threads"]
     lines, sweeps = study_rows(study), swept(study)
     if markdown:
         listed = "\n".join(f"* {line}" for line in sweeps)
@@ -143,7 +204,19 @@ def render_study(study: dict, markdown: bool) -> str:
     return "\n".join([plain_table(lines), "", *facts, *sweeps]) + "\n"
 
 
+def render_parts(parts: dict, markdown: bool) -> str:
+    lines = part_rows(parts)
+    facts = [f"{part['model']} on {part['data']}: {part['rows']:,} test rows, {options_text(part['common'])}; {part['cpu']}, "
+             f"{part['threads']} threads. " + "; ".join(swept(part)) for part in parts.values()]
+    if markdown:
+        listed = "\n".join(f"* {fact}" for fact in facts)
+        return f"{markdown_table(lines)}\n\n{STUDY_NOTE} (1 x 128 tokens).\n\nRuns, and their validation losses by learning rate:\n\n{listed}\n"
+    return "\n".join([plain_table(lines), "", STUDY_NOTE, *facts]) + "\n"
+
+
 def render(comparison: dict, markdown: bool) -> str:
+    if "parts" in comparison:
+        return render_parts(comparison["parts"], markdown)
     if "question" in comparison:
         return render_study(comparison, markdown)
     lines, facts = rows(comparison), measured_on(comparison)

@@ -19,7 +19,7 @@ of several models or data sets has parts, each of which may replace what stands 
   "parts": {"cola": {"data": "cola", "model": "models/minilm-cola.pt", "fetch": ["minilm-l6", "--labels", "wrong,right"],
                      "rates": {"full": [1e-4]}, "rows": {"prompt": "Review: {text}", "completion": " {label}"}}}
 
-"fetch" makes a missing model with scripts/fetch_model.py; "rows" turns the fields of the data into prompts and completions.
+"fetch" makes a missing model with scripts/fetch_model.py; "without" names variants to leave out; "rows" turns the fields of the data into prompts and completions.
 """
 
 import argparse
@@ -62,6 +62,7 @@ def with_part(plan, part):
     merged = {**plan, **part}
     for key in ("common", "compare"):
         merged[key] = {**plan.get(key, {}), **part.get(key, {})}
+    merged["variants"] = [each for each in plan["variants"] if each["name"] not in merged.get("without", [])]
     return merged
 
 

@@ -2,11 +2,11 @@
 
 import transformers
 
-from .exporter import CLASSIFICATION, LANGUAGE_MODEL, export
+from .exporter import CLASSIFICATION, LANGUAGE_MODEL, REGRESSION, export
 from .loading import Wish, parse_labels
 from .source import read_source
 
-_TASKS = {None: None, "lm": LANGUAGE_MODEL, "classify": CLASSIFICATION}
+_TASKS = {None: None, "lm": LANGUAGE_MODEL, "classify": CLASSIFICATION, "regress": REGRESSION}
 
 
 def export_source(source, out, task=None, labels=None, name=None, seed=42, more=None):

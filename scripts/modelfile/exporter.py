@@ -8,7 +8,7 @@ from .errors import FILE, ExportError, say
 from .metadata import describe
 from .tracing import Tracer, Untraceable, short
 
-LANGUAGE_MODEL, CLASSIFICATION = "language_model", "classification"
+LANGUAGE_MODEL, CLASSIFICATION, REGRESSION = "language_model", "classification", "regression"
 
 
 @dataclass

@@ -15,7 +15,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from .errors import FILE, USAGE, ExportError
-from .exporter import CLASSIFICATION, LANGUAGE_MODEL
+from .exporter import CLASSIFICATION, LANGUAGE_MODEL, REGRESSION
 from .metadata import config_ids
 from .tracing import short
 
@@ -62,6 +62,8 @@ def load(source, folder, wish, **gguf_file):
         read = partial(_from_pretrained, source, folder=folder, config=config, gguf_file=gguf_file)
         if task == LANGUAGE_MODEL:
             return _language_model(source, read)
+        if task == REGRESSION:
+            return _regressor(source, config, read)
         return _classifier(source, config, wish, read)
 
 
@@ -78,8 +80,9 @@ def choose_task(source, config, wish):
     """The task, or a usage error if the architecture cannot do it."""
     kind = config.model_type
     made_for = " ".join(config.architectures or [])
-    classifies = "ForSequenceClassification" in made_for or wish.labels
-    task = wish.task or (CLASSIFICATION if classifies else LANGUAGE_MODEL)
+    has_head = "ForSequenceClassification" in made_for
+    own_task = REGRESSION if has_head and config.num_labels == 1 and not wish.labels else CLASSIFICATION
+    task = wish.task or (own_task if has_head or wish.labels else LANGUAGE_MODEL)
     if config.is_encoder_decoder:
         raise ExportError(
             USAGE, f'"{source}": {kind} is an encoder-decoder; only decoders and encoders are exported'
@@ -89,11 +92,11 @@ def choose_task(source, config, wish):
         raise ExportError(
             USAGE,
             f'"{source}": {kind} is no causal language model',
-            "use --task classify --labels negative,positive",
+            "use --task classify --labels negative,positive, or --task regress",
         )
-    if task == LANGUAGE_MODEL and wish.labels:
+    if task != CLASSIFICATION and wish.labels:
         raise ExportError(USAGE, "--labels only goes with --task classify")
-    if task == CLASSIFICATION and kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+    if task != LANGUAGE_MODEL and kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         raise ExportError(USAGE, f'"{source}": transformers has no sequence classification with {kind}')
     return task
 
@@ -117,13 +120,26 @@ def _classifier(source, config, wish, read):
         raise ExportError(
             USAGE, f'"{source}" has no classification head', "name the classes: --labels negative,positive"
         )
-    config.id2label = dict(enumerate(labels))  # the number of logits follows from it
+    model, head_modules = _with_head(source, config, labels, read)
+    return Loaded(model, CLASSIFICATION, labels, head_modules)
+
+
+def _regressor(source, config, read):
+    """One output that is no class: transformers' problem_type "regression"."""
+    config.problem_type = "regression"
+    model, head_modules = _with_head(source, config, ["value"], read)
+    return Loaded(model, REGRESSION, [], head_modules)
+
+
+def _with_head(source, config, labels, read):
+    """(model with one output for each label, modules that start untrained)"""
+    config.id2label = dict(enumerate(labels))  # the number of outputs follows from it
     config.label2id = {label: i for i, label in enumerate(labels)}
     if getattr(config, "pad_token_id", None) is None:  # decoders without one refuse batches
         eos = config_ids(config)["eos"]
         config.pad_token_id = eos if eos is not None and eos < config.vocab_size else 0
     model, info = read(AutoModelForSequenceClassification, ignore_mismatched_sizes=True)
-    return Loaded(model, CLASSIFICATION, labels, _head_modules(source, model, _missing(info)))
+    return model, _head_modules(source, model, _missing(info))
 
 
 def _own_labels(config):

@@ -66,7 +66,7 @@ PeftConfig config_of(const Program& program, const Adapter& adapter, const std::
     config.fan_in_fan_out |= module.site->kind == SiteKind::conv1d;
   }
   describe_modules(config, described);
-  config.task_type = program.info().task == Task::classification ? "SEQ_CLS" : "CAUSAL_LM";
+  config.task_type = has_text_head(program.info().task) ? "SEQ_CLS" : "CAUSAL_LM";
   config.target_modules = target_modules(program, modules);
   config.modules_to_save = saved_modules(program, adapter);
   config.bias = adapter.bias;

@@ -13,9 +13,9 @@ namespace lora {
 namespace {
 
 /// Ids of a row that the model reads. A language model does not read the last one; an empty mask is avoided.
-std::int64_t input_length(const EncodedRow& row, bool classification) {
+std::int64_t input_length(const EncodedRow& row, Task task) {
   const auto length = static_cast<std::int64_t>(row.ids.size());
-  return classification ? length : std::max<std::int64_t>(1, length - 1);
+  return has_text_head(task) ? length : std::max<std::int64_t>(1, length - 1);
 }
 
 at::Tensor filled(std::int64_t rows, std::int64_t time, std::int64_t value) {
@@ -44,6 +44,12 @@ void add_classes(Batch& batch, const std::vector<const EncodedRow*>& rows) {
   batch.targets = at::tensor(classes, at::kLong);
 }
 
+void add_values(Batch& batch, const std::vector<const EncodedRow*>& rows) {
+  std::vector<double> values;
+  for (const EncodedRow* row : rows) values.push_back(row->value);
+  batch.targets = at::tensor(values, at::kFloat);
+}
+
 /// Where the rows start in the flattened batch; sets its shape.
 std::vector<std::int64_t> lay_out(Batch& batch, const std::vector<std::int64_t>& lengths, Layout layout) {
   std::vector<std::int64_t> starts;
@@ -64,12 +70,11 @@ std::vector<std::int64_t> lay_out(Batch& batch, const std::vector<std::int64_t>&
 
 }  // namespace
 
-Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, bool classification,
-                 Layout layout) {
+Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, Task task, Layout layout) {
   if (rows.empty()) throw Error(ExitCode::internal, "a batch without rows");
   Batch batch;
   std::vector<std::int64_t> lengths;
-  for (const EncodedRow* row : rows) lengths.push_back(input_length(*row, classification));
+  for (const EncodedRow* row : rows) lengths.push_back(input_length(*row, task));
   const std::vector<std::int64_t> starts = lay_out(batch, lengths, layout);
   batch.inputs.input_ids = filled(batch.rows, batch.time, pad_id);
   batch.inputs.attention_mask = filled(batch.rows, batch.time, 0);
@@ -84,7 +89,17 @@ Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id
     std::copy_n(row.types.begin(), lengths[b],
                 batch.inputs.token_type_ids.data_ptr<std::int64_t>() + starts[b]);
   }
-  classification ? add_classes(batch, rows) : add_targets(batch, rows, starts);
+  switch (task) {
+    case Task::language_model:
+      add_targets(batch, rows, starts);
+      break;
+    case Task::classification:
+      add_classes(batch, rows);
+      break;
+    case Task::regression:
+      add_values(batch, rows);
+      break;
+  }
   batch.labelled = batch.targets.size(0);
   return batch;
 }

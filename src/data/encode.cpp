@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "data/class_labels.h"
-#include "data/class_rows.h"
 #include "data/ignored_label.h"
+#include "data/labelled_rows.h"
 #include "data/language_rows.h"
 #include "data/parallel_rows.h"
 #include "lora/base/error.h"
@@ -36,16 +36,15 @@ void check_vocabulary(const EncodedExample& example, const EncodeOptions& option
 std::vector<EncodedExample> encode_all(const DataSet& data, const Tokenizer& tokenizer,
                                        const EncodeOptions& options, int threads) {
   const ClassLabels labels(options.labels);
-  const bool classification = !options.labels.empty();
-  if (classification) labels.check(data);
-  const ClassRows class_rows(tokenizer, options, labels);
+  if (options.task == Task::classification) labels.check(data);
+  const LabelledRows labelled_rows(tokenizer, options, labels);
   const LanguageRows language_rows(tokenizer, options);
   std::vector<EncodedExample> encoded(data.examples.size());
   for_each_row(data.examples.size(), threads, [&](std::size_t i) {
     const Example& example = data.examples[i];
     try {
-      encoded[i] =
-          classification ? class_rows.encode(example.content) : language_rows.encode(example.content);
+      encoded[i] = has_text_head(options.task) ? labelled_rows.encode(example.content)
+                                               : language_rows.encode(example.content);
       check_vocabulary(encoded[i], options);
     } catch (const Error& error) {
       throw Error(error.code(), cat(data.place(example.line), ": ", error.what()), error.hint());
@@ -63,7 +62,7 @@ void count(const EncodedExample& example, EncodeReport& report) {
   report.split += example.rows.size() > 1;
   for (const EncodedRow& row : example.rows) {
     report.tokens += static_cast<std::int64_t>(row.ids.size());
-    report.labelled += report.classification ? 1 : row.label_count();
+    report.labelled += has_text_head(report.task) ? 1 : row.label_count();
   }
 }
 
@@ -89,7 +88,7 @@ EncodedSet encode(const DataSet& data, const Tokenizer& tokenizer, const EncodeO
                   int threads) {
   check_options(options);
   EncodedSet set;
-  set.report.classification = !options.labels.empty();
+  set.report.task = options.task;
   for (EncodedExample& example : encode_all(data, tokenizer, options, threads)) {
     count(example, set.report);
     std::move(example.rows.begin(), example.rows.end(), std::back_inserter(set.rows));

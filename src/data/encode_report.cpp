@@ -20,7 +20,7 @@ std::string share(std::int64_t part, std::int64_t whole) {
 
 std::string EncodeReport::summary() const {
   std::string text = cat(grouped(rows), " rows, ", grouped(tokens), " tokens");
-  if (!classification) text += cat(" (", share(labelled, tokens), " labelled)");
+  if (!has_text_head(task)) text += cat(" (", share(labelled, tokens), " labelled)");
   text += cat(", ", grouped(cut), " cut");
   if (cut > 0) text += cat(" (", grouped(cut_tokens), " tokens removed)");
   if (split > 0) text += cat(", ", grouped(split), " split into windows");

@@ -47,6 +47,8 @@ EncodedExample LanguageRows::encode(const Content& content) const {
     return encode(as_plain_prompt(*row));
   }
   if (const auto* row = std::get_if<PromptCompletion>(&content)) return fit(sequence(*row));
+  if (const auto* row = std::get_if<MultipleChoice>(&content))
+    return fit(sequence(PromptCompletion{row->prompt, row->choices[row->right]}));
   throw Error(ExitCode::mismatch, "rows with a label are for classifiers, and the model is a language model",
               "write the label as the completion of a prompt, or export the model with --task classify");
 }

@@ -1,5 +1,6 @@
 #include "data/row_contents.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <limits>
 
@@ -14,6 +15,40 @@ std::string label_text(const RowFields& row) {
   if (value.is_string()) return row.non_empty_text("label");
   if (value.is_boolean() || value.is_number()) return value.dump();
   row.refuse("label", cat("must be a string, a number or a boolean, found ", value.type_name()));
+}
+
+std::vector<std::string> choices_of(const RowFields& row) {
+  const Json& array = row.value("choices");
+  if (!array.is_array()) row.refuse("choices", cat("must be an array of texts, found ", array.type_name()));
+  std::vector<std::string> choices;
+  for (const Json& item : array) {
+    choices.push_back(json_string(item, row.name("choices"), row.origin()));
+    const std::string& text = choices.back();
+    if (trim(text).empty()) row.refuse("choices", cat("entry ", choices.size(), " is empty"));
+    if (std::count(choices.begin(), choices.end(), text) > 1)
+      row.refuse("choices", cat("holds \"", printable(text), "\" twice"));
+  }
+  if (choices.size() < 2) row.refuse("choices", cat("holds ", choices.size(), ", at least 2 are needed"));
+  return choices;
+}
+
+/// The answer by its text, its number from 0, or its letter from A.
+std::size_t right_choice(const RowFields& row, const std::vector<std::string>& choices) {
+  const Json& answer = row.value("answer");
+  if (answer.is_number_integer()) {
+    const std::int64_t number = json_int(answer, row.name("answer"), row.origin());
+    if (number >= 0 && number < static_cast<std::int64_t>(choices.size()))
+      return static_cast<std::size_t>(number);
+    row.refuse("answer", cat("is ", number, ", but the choices are 0 to ", choices.size() - 1));
+  }
+  const std::string text = row.text("answer");
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    if (trim(choices[i]) == trim(text)) return i;
+  }
+  const auto letter = static_cast<std::size_t>(text.size() == 1 ? text[0] - 'A' : -1);
+  if (letter < choices.size()) return letter;
+  row.refuse("answer", cat("is \"", printable(text),
+                           "\": give a choice's text, its number from 0, or its letter from A"));
 }
 
 /// A field that is an array of ids >= `lowest`.
@@ -71,6 +106,12 @@ Content read_messages(const RowFields& row) {
 
 Content read_prompt_completion(const RowFields& row) {
   return PromptCompletion{row.text("prompt"), row.non_empty_text("completion")};
+}
+
+Content read_multiple_choice(const RowFields& row) {
+  MultipleChoice question{row.text("prompt"), choices_of(row), 0};
+  question.right = right_choice(row, question.choices);
+  return question;
 }
 
 Content read_instruction(const RowFields& row) {

@@ -10,6 +10,7 @@ namespace lora {
 
 Content read_messages(const RowFields& row);
 Content read_prompt_completion(const RowFields& row);
+Content read_multiple_choice(const RowFields& row);
 Content read_instruction(const RowFields& row);
 Content read_token_sequence(const RowFields& row);
 Content read_labelled_tokens(const RowFields& row);

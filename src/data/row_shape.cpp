@@ -60,6 +60,7 @@ bool RowShape::fits(const RowFields& row) const {
 const std::vector<RowShape>& row_shapes() {
   static const std::vector<RowShape> shapes = {
       {{"messages"}, {}, read_messages},
+      {{"prompt", "choices", "answer"}, {}, read_multiple_choice},
       {{"prompt", "completion"}, {}, read_prompt_completion},
       {{"instruction", "output"}, {"input"}, read_instruction},
       {{"input_ids", "labels"}, {"attention_mask"}, read_token_sequence},

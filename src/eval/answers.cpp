@@ -17,6 +17,8 @@ std::vector<Prompt> example_prompts(const DataSet& data, std::int64_t most) {
   std::vector<Prompt> prompts;
   for (const Example& example : data.examples) {
     if (static_cast<std::int64_t>(prompts.size()) == most) break;
+    if (const auto* row = std::get_if<MultipleChoice>(&example.content))
+      prompts.push_back({row->prompt, {}, {}, {std::string(trim(row->choices[row->right]))}});
     if (const auto* row = std::get_if<PromptCompletion>(&example.content))
       prompts.push_back({row->prompt, {}, {}, {std::string(trim(row->completion))}});
   }
@@ -42,10 +44,10 @@ std::vector<Prompt> scored_prompts(const CompareConfig& config) {
 }  // namespace
 
 std::vector<Prompt> prompts_to_answer(const CompareConfig& config, const DataSet& data, Task task) {
-  if (task != Task::language_model) {
+  if (has_text_head(task)) {
     if (config.metrics.empty()) return {};
     throw Error(ExitCode::usage,
-                "--metrics measures texts, and the model is a classifier, which writes none");
+                cat("--metrics measures texts, and the model is ", described(task), ", which writes none"));
   }
   if (!config.metrics.empty()) return scored_prompts(config);
   return config.report.empty() ? std::vector<Prompt>() : example_prompts(data, config.examples);

@@ -195,7 +195,7 @@ int compare(const CompareConfig& config) {
   const EncodedSet rows = encode(data, *base.tokenizer, options, threads);
   log_info("eval", config.data.path, ": ", rows.report.summary());
   const Task task = base.program.info().task;
-  const bool counts_bytes = task == Task::language_model && !base.tokenizer_hash.empty();
+  const bool counts_bytes = !has_text_head(task) && !base.tokenizer_hash.empty();
   Bench bench{config,
               base,
               {rows.rows, task, base.pad_id(), config.batch_tokens},
@@ -204,8 +204,12 @@ int compare(const CompareConfig& config) {
               {config, rows, base},
               {prompts_to_answer(config, data, task), config.max_new_tokens, base}};
   std::vector<std::string> words;
-  if (task == Task::language_model) words = find_label_words(data, config.label_words);
-  if (!words.empty()) bench.evaluation.add_label_words(data, words, *base.tokenizer, options);
+  if (!has_text_head(task)) {
+    words = find_label_words(data, config.label_words);
+    const auto questions = questions_of(data, words);
+    bench.evaluation.add_questions(questions, *base.tokenizer, options);
+    comparison.own_choices = !questions.empty() && words.empty();
+  }
   if (general) {
     EncodeOptions windows = options;
     windows.max_length =
@@ -222,7 +226,7 @@ int compare(const CompareConfig& config) {
   comparison.cpu = cpu_name();
   comparison.torch_version = TORCH_VERSION;
   comparison.threads = threads;
-  comparison.classification = task == Task::classification;
+  comparison.task = task;
   comparison.total_parameters = parameter_count(base.program);
   comparison.rows = rows.report.rows;
   comparison.tokens = rows.report.tokens;
@@ -237,7 +241,7 @@ int compare(const CompareConfig& config) {
   }
   comparison.examples = std::min(comparison.prompts.size(), static_cast<std::size_t>(config.examples));
   comparison.variants = measure_all(specs, base, bench);
-  compare_figures(comparison, config, comparison.classification ? base.program.info().labels : words);
+  compare_figures(comparison, config, task == Task::classification ? base.program.info().labels : words);
   compare_texts(comparison, config, metrics, bench.answers);
   print(comparison, config);
   return 0;

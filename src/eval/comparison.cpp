@@ -1,5 +1,8 @@
 #include "eval/comparison.h"
 
+#include <cmath>
+#include <set>
+
 #include "base/text_table.h"
 #include "lora/base/text.h"
 
@@ -10,8 +13,26 @@ const std::string kUnknown = "-";
 
 std::string percent(double share) { return fixed(share * 100, share < 0.001 ? 3 : 2) + " %"; }
 
-std::string accuracy_cell(const Quality& quality) {
-  return quality.accuracy ? fixed(*quality.accuracy, 3) : kUnknown;
+/// Figures of the main table beside the loss.
+std::vector<std::string> shown_figures(Task task) {
+  if (task == Task::regression) return {"pearson", "spearman"};
+  return {"perplexity", "accuracy"};
+}
+
+std::string figure(const VariantResult& result, const std::string& name) {
+  const double perplexity = std::exp(result.quality.loss);
+  if (name == "perplexity") return fixed(perplexity, perplexity < 1000 ? 2 : 0);
+  if (name == "accuracy") return result.quality.accuracy ? fixed(*result.quality.accuracy, 3) : kUnknown;
+  for (const Measure& measure : result.measures) {
+    if (measure.name == name) return fixed(measure.value, measure.digits());
+  }
+  return kUnknown;
+}
+
+/// Figures whose intervals fit a terminal.
+bool has_shown_interval(const std::string& name) {
+  static const std::set<std::string> names = {"loss", "accuracy", "accuracy_by_byte", "pearson", "spearman"};
+  return names.count(name) > 0;
 }
 
 double share(const VariantResult& result, const Comparison& comparison) {
@@ -21,10 +42,11 @@ double share(const VariantResult& result, const Comparison& comparison) {
 std::vector<std::string> cells(const VariantResult& result, const Comparison& comparison) {
   const bool counted = result.trainable_parameters && comparison.total_parameters > 0;
   const auto& training = result.training;
+  const auto figures = shown_figures(comparison.task);
   return {result.name,
           fixed(result.quality.loss, 4),
-          fixed(result.quality.perplexity, result.quality.perplexity < 1000 ? 2 : 0),
-          accuracy_cell(result.quality),
+          figure(result, figures[0]),
+          figure(result, figures[1]),
           result.trainable_parameters ? human_count(static_cast<std::uint64_t>(*result.trainable_parameters))
                                       : kUnknown,
           counted ? percent(share(result, comparison)) : kUnknown,
@@ -106,7 +128,7 @@ Json variant_json(std::size_t number, const Comparison& comparison) {
           {"kind", result.kind},
           {"path", result.path},
           {"loss", result.quality.loss},
-          {"perplexity", result.quality.perplexity},
+          {"perplexity", comparison.task == Task::regression ? Json() : Json(std::exp(result.quality.loss))},
           {"accuracy", or_null(result.quality.accuracy)},
           {"trainable_parameters", or_null(result.trainable_parameters)},
           {"trainable_share", counted ? Json(share(result, comparison)) : Json()},
@@ -137,14 +159,14 @@ std::string byte_table(const Comparison& comparison) {
   return cat("\n", table.str(), "\nover ", comparison.labelled_bytes, " bytes of labelled text\n");
 }
 
-/// Loss and accuracy with their intervals, which fit a terminal; empty if there are none.
+/// The chief figures with their intervals; empty if there are none.
 std::string interval_table(const Comparison& comparison) {
   const auto& first = comparison.variants[0];
   if (first.measures.empty() || !first.measures[0].interval) return "";
   std::vector<std::string> header{"variant"};
   std::vector<std::size_t> shown;
   for (std::size_t i = 0; i < first.measures.size(); ++i) {
-    if (first.measures[i].name != "loss" && first.measures[i].name != "accuracy") continue;
+    if (!has_shown_interval(first.measures[i].name)) continue;
     shown.push_back(i);
     header.push_back(first.measures[i].name);
   }
@@ -219,7 +241,8 @@ std::string latency_table(const Comparison& comparison) {
 }  // namespace
 
 std::string comparison_table(const Comparison& comparison) {
-  TextTable table({"variant", "loss", "perplexity", "accuracy", "trainable", "share", "file", "train peak",
+  const auto figures = shown_figures(comparison.task);
+  TextTable table({"variant", "loss", figures[0], figures[1], "trainable", "share", "file", "train peak",
                    "train time", "latency ms"});
   bool alone = false, timed = false;
   for (const VariantResult& result : comparison.variants) {
@@ -229,10 +252,15 @@ std::string comparison_table(const Comparison& comparison) {
   }
   std::string text = table.str();
   text += cat("\n", comparison.data_path, ": ", comparison.rows, " rows, ", comparison.labelled,
-              " labelled; loss in nats per labelled ", comparison.classification ? "row" : "token", "\n");
+              " labelled; loss in ", loss_unit(comparison.task), "\n");
   if (!comparison.label_words.empty()) {
     text += cat("accuracy over ", comparison.rows, " rows, best of ", comparison.label_words.size(),
                 " words: ", printable(join(comparison.label_words, " |")), "\n");
+  }
+  if (comparison.own_choices) {
+    text += cat("accuracy over ", comparison.rows,
+                " rows, likeliest of each row's choices; by byte: highest "
+                "log-likelihood per byte of the choice\n");
   }
   if (timed) {
     text += cat("latency: median forward pass of ", comparison.latency_rows, " x ", comparison.latency_tokens,

@@ -37,11 +37,12 @@ struct VariantResult {
 struct Comparison {
   std::string model_path, data_path, data_sha256, cpu, torch_version;
   int threads = 0;
-  bool classification = false;  ///< losses are per row, not per token
+  Task task = Task::language_model;
   std::int64_t total_parameters = 0;
   std::int64_t rows = 0, tokens = 0, labelled = 0;
   std::int64_t labelled_bytes = 0;  ///< of the labelled text; 0: not counted
   std::vector<std::string> label_words;
+  bool own_choices = false;                           ///< accuracy is that of the rows' own choices
   std::int64_t latency_rows = 0, latency_tokens = 0;  ///< shape of the timed batch
   std::string baseline;                               ///< name of the variant that others are compared with
   std::string general_path;                           ///< empty: none

@@ -27,6 +27,9 @@ bool serves(const EncodedRow& row, const TokenIds& ids, const TokenIds& labels) 
       [](std::int32_t theirs, std::int32_t rows) { return !is_labelled(theirs) || is_labelled(rows); });
 }
 
+/// Bytes of a choice without the spaces around it; 1 if nothing else is there.
+std::size_t bytes_of(const std::string& choice) { return std::max<std::size_t>(1, trim(choice).size()); }
+
 /// log softmax(logits)[row, id] for pairs of both, float64 on the CPU. `rows` rise.
 std::vector<double> log_likelihoods(const at::Tensor& logits, const at::Tensor& rows, const at::Tensor& ids) {
   const at::Tensor wide = logits.to(at::kFloat), row = rows.to(logits.device()), id = ids.to(logits.device());
@@ -60,37 +63,43 @@ std::vector<double> log_likelihoods(const Executable& executable, const Batch& b
 
 }  // namespace
 
+std::string loss_unit(Task task) {
+  if (task == Task::regression) return "squared error/row";
+  return task == Task::classification ? "nats/row" : "nats/token";
+}
+
+std::string described(Task task) {
+  if (task == Task::language_model) return "a language model";
+  return task == Task::classification ? "a classifier" : "a regressor";
+}
+
 Evaluation::Evaluation(const std::vector<EncodedRow>& rows, Task task, std::int32_t pad_id,
                        std::int64_t max_tokens)
     : task_(task), pad_id_(pad_id), max_tokens_(max_tokens) {
   for (const EncodedRow& row : rows) passes_.push_back({row, true, {}});
 }
 
-void Evaluation::add_label_words(const DataSet& data, const std::vector<std::string>& words,
-                                 const Tokenizer& tokenizer, const EncodeOptions& options, std::size_t most) {
-  EncodeOptions word_options = options;
-  word_options.append_eos = false;
-  words_ = words;
+void Evaluation::add_questions(const std::vector<Question>& questions, const Tokenizer& tokenizer,
+                               const EncodeOptions& options, std::size_t most) {
+  EncodeOptions choice_options = options;
+  choice_options.append_eos = false;
   const std::size_t first_own = passes_.size();
   std::map<std::int64_t, std::size_t> pass_of_line;
   for (std::size_t i = 0; i < first_own; ++i) pass_of_line[passes_[i].row.line] = i;
-  for (const Example& example : data.examples) {
-    const auto* row = std::get_if<PromptCompletion>(&example.content);
-    if (!row || answers_.size() == most) continue;
-    const auto measured = pass_of_line.find(example.line);
-    for (std::size_t word = 0; word < words.size(); ++word) {
-      EncodedRow encoded = encode_prompt_completion({row->prompt, words[word]}, tokenizer, word_options);
-      if (encoded.label_count() == 0) {
-        throw Error(ExitCode::data,
-                    cat("label word \"", printable(words[word]), "\" leaves no token to score"));
-      }
-      add_candidate({answers_.size(), word, std::move(encoded.ids), std::move(encoded.labels)}, first_own,
+  for (const Question& question : questions) {
+    if (questions_.size() == most) break;
+    const auto measured = pass_of_line.find(question.line);
+    for (std::size_t choice = 0; choice < question.choices.size(); ++choice) {
+      const std::string& text = question.choices[choice];
+      EncodedRow encoded = encode_prompt_completion({question.prompt, text}, tokenizer, choice_options);
+      if (encoded.label_count() == 0)
+        throw Error(ExitCode::data, cat("choice \"", printable(text), "\" leaves no token to score"));
+      add_candidate({questions_.size(), choice, std::move(encoded.ids), std::move(encoded.labels)}, first_own,
                     measured == pass_of_line.end() ? nullptr : &passes_[measured->second]);
     }
-    answers_.push_back(row->completion);
+    questions_.push_back(question);
     rows_.push_back(measured == pass_of_line.end() ? SIZE_MAX : measured->second);
   }
-  if (answers_.empty()) throw Error(ExitCode::data, "label words: the data have no prompt/completion rows");
 }
 
 void Evaluation::add_candidate(Candidate candidate, std::size_t first_own, const Pass* measured) {
@@ -117,7 +126,7 @@ void Evaluation::add_candidate(Candidate candidate, std::size_t first_own, const
 Batch Evaluation::batch_of(const std::vector<std::size_t>& numbers, at::Device device) const {
   std::vector<const EncodedRow*> rows;
   for (const std::size_t number : numbers) rows.push_back(&passes_[number].row);
-  return to_device(make_batch(rows, pad_id_, task_ == Task::classification), device);
+  return to_device(make_batch(rows, pad_id_, task_), device);
 }
 
 void Evaluation::score(const Executable& executable, const std::vector<std::size_t>& numbers,
@@ -140,7 +149,7 @@ void Evaluation::score(const Executable& executable, const std::vector<std::size
     if (pass.counts) want(targets.const_data_ptr<std::int64_t>()[term], &outcomes[number].loss, -1);
     for (const Candidate& candidate : pass.candidates) {
       if (next >= candidate.ids.size() || !is_labelled(candidate.labels[next])) continue;
-      want(candidate.ids[next], &scores[candidate.question][candidate.word], 1);
+      want(candidate.ids[next], &scores[candidate.question][candidate.choice], 1);
     }
   }
   const auto likelihoods = log_likelihoods(executable, batch, terms, ids);
@@ -162,45 +171,68 @@ void Evaluation::classify(const Executable& executable, const std::vector<std::s
   }
 }
 
-void Evaluation::choose_words(const Scores& scores, std::vector<RowOutcome>& outcomes) const {
-  for (std::size_t question = 0; question < answers_.size(); ++question) {
-    if (rows_[question] == SIZE_MAX) continue;
-    RowOutcome& outcome = outcomes[rows_[question]];
-    const std::vector<double>& words = scores[question];
-    const auto best = std::max_element(words.begin(), words.end());
-    outcome.predicted = best - words.begin();
+void Evaluation::regress(const Executable& executable, const std::vector<std::size_t>& numbers,
+                         at::Device device, std::vector<RowOutcome>& outcomes) const {
+  const Batch batch = batch_of(numbers, device);
+  const at::Tensor values = executable.logits(batch.inputs).to(at::kCPU, at::kDouble).squeeze(1).contiguous();
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    RowOutcome& outcome = outcomes[numbers[i]];
+    outcome.true_value = passes_[numbers[i]].row.value;
+    outcome.value = values.const_data_ptr<double>()[i];
+    outcome.loss = (outcome.value - outcome.true_value) * (outcome.value - outcome.true_value);
+  }
+}
+
+void Evaluation::choose(const Scores& scores, std::vector<RowOutcome>& outcomes) const {
+  for (std::size_t i = 0; i < questions_.size(); ++i) {
+    if (rows_[i] == SIZE_MAX) continue;
+    RowOutcome& outcome = outcomes[rows_[i]];
+    const std::vector<double>& choices = scores[i];
+    const auto best = std::max_element(choices.begin(), choices.end());
+    outcome.truth = questions_[i].right;
+    outcome.predicted = best - choices.begin();
     double total = 0;
-    for (const double word : words) total += std::exp(word - *best);
-    outcome.confidence = 1 / total;
-    for (std::size_t word = 0; word < words_.size(); ++word) {
-      if (trim(words_[word]) == trim(answers_[question])) outcome.truth = static_cast<std::int64_t>(word);
+    std::vector<double> by_byte;
+    for (std::size_t choice = 0; choice < choices.size(); ++choice) {
+      total += std::exp(choices[choice] - *best);
+      by_byte.push_back(choices[choice] / static_cast<double>(bytes_of(questions_[i].choices[choice])));
     }
+    outcome.confidence = 1 / total;
+    outcome.predicted_by_byte = std::max_element(by_byte.begin(), by_byte.end()) - by_byte.begin();
   }
 }
 
 Quality Evaluation::run(const Executable& executable, at::Device device) const {
   const at::NoGradGuard no_grad;
-  const bool classification = task_ == Task::classification;
   std::vector<EncodedRow> rows;
   for (const Pass& pass : passes_) rows.push_back(pass.row);
-  Scores scores(answers_.size(), std::vector<double>(words_.size(), 0));
+  Scores scores;
+  for (const Question& question : questions_) scores.emplace_back(question.choices.size(), 0.0);
   std::vector<RowOutcome> outcomes(passes_.size());
   for (const auto& numbers : evaluation_batches(rows, max_tokens_)) {
     throw_if_stopped();
-    if (classification)
-      classify(executable, numbers, device, outcomes);
-    else
-      score(executable, numbers, device, scores, outcomes);
+    switch (task_) {
+      case Task::language_model:
+        score(executable, numbers, device, scores, outcomes);
+        break;
+      case Task::classification:
+        classify(executable, numbers, device, outcomes);
+        break;
+      case Task::regression:
+        regress(executable, numbers, device, outcomes);
+        break;
+    }
   }
-  choose_words(scores, outcomes);
+  choose(scores, outcomes);
   Quality quality;
+  quality.task = task_;
   double sum = 0;
   std::int64_t right = 0, asked = 0;
   for (std::size_t i = 0; i < passes_.size(); ++i) {
     if (!passes_[i].counts) continue;
     RowOutcome& outcome = outcomes[i];
     outcome.line = passes_[i].row.line;
-    outcome.labelled = classification ? 1 : passes_[i].row.label_count();
+    outcome.labelled = has_text_head(task_) ? 1 : passes_[i].row.label_count();
     ++quality.rows;
     quality.labelled += outcome.labelled;
     sum += outcome.loss;
@@ -210,7 +242,6 @@ Quality Evaluation::run(const Executable& executable, at::Device device) const {
   }
   if (quality.labelled == 0) throw Error(ExitCode::data, "evaluation: no row has a labelled token");
   quality.loss = sum / static_cast<double>(quality.labelled);
-  quality.perplexity = std::exp(quality.loss);
   if (asked > 0) quality.accuracy = static_cast<double>(right) / static_cast<double>(asked);
   return quality;
 }

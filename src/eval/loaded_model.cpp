@@ -56,7 +56,8 @@ EncodeOptions LoadedModel::encoding(const DataConfig& data) const {
   options.loss_on = loss_on(data.loss_on);
   options.overlong = overlong(data.on_overlong);
   options.chat = chat.get();
-  if (info.task == Task::classification) options.labels = info.labels;
+  options.task = info.task;
+  options.labels = info.labels;
   options.vocab_size = info.vocab_size;
   return options;
 }

@@ -1,6 +1,10 @@
 #include "eval/prompts.h"
 
+#include <variant>
+
 #include "base/json.h"
+#include "data/row_contents.h"
+#include "data/row_shape.h"
 #include "data/row_source.h"
 #include "lora/base/error.h"
 #include "lora/base/files.h"
@@ -31,6 +35,13 @@ Json parse_row(std::string_view text, const std::map<std::string, std::string>& 
   return row;
 }
 
+/// The right one of a row's choices.
+std::string right_answer(const Json& json, const JsonOrigin& origin) {
+  const FieldNames names({}, standard_fields());
+  const auto question = std::get<MultipleChoice>(read_multiple_choice(RowFields(json, names, origin)));
+  return std::string(trim(question.choices[question.right]));
+}
+
 Prompt parse_prompt(const Json& json, const JsonOrigin& origin) {
   if (!json.is_object() || json.contains("prompt") == json.contains("messages")) {
     throw Error(origin.code,
@@ -45,6 +56,7 @@ Prompt parse_prompt(const Json& json, const JsonOrigin& origin) {
     prompt.adapter = json_string(json["adapter"], "adapter", origin);
   if (json.contains("completion") && json["completion"].is_string())
     prompt.references = {std::string(trim(json["completion"].get<std::string>()))};
+  if (json.contains("choices") && json.contains("answer")) prompt.references = {right_answer(json, origin)};
   if (json.contains("references")) {
     prompt.references.clear();
     if (!json["references"].is_array())

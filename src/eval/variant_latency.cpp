@@ -21,8 +21,7 @@ Batch first_rows(const EncodedSet& set, const LoadedModel& base) {
   for (const EncodedRow& row : set.rows) {
     if (rows.size() < kLatencyRows) rows.push_back(&row);
   }
-  const bool classification = base.program.info().task == Task::classification;
-  return to_device(make_batch(rows, base.pad_id(), classification), base.program.device());
+  return to_device(make_batch(rows, base.pad_id(), base.program.info().task), base.program.device());
 }
 
 /// Without those that a model which does not tell its context length cannot run.
@@ -43,9 +42,9 @@ std::vector<BatchShape> forward_shapes(const CompareConfig& config, const Loaded
   return shapes;
 }
 
-/// None for a classifier, which writes nothing.
+/// None for a text head, which writes nothing.
 std::vector<BatchShape> decode_shapes(const CompareConfig& config, const LoadedModel& base) {
-  if (base.program.info().task != Task::language_model) return {};
+  if (has_text_head(base.program.info().task)) return {};
   return parse_shapes("--decode-shapes", config.decode_shapes, base, kFurtherTokens);
 }
 

@@ -15,7 +15,8 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  ///< U+FFFD: what hal
 LoadedModel load_language_model(const ModelConfig& config) {
   LoadedModel model = load_model(config, DataSet{{}, {}, {{0, PlainText{}}}});
   if (model.program.info().task == Task::language_model) return model;
-  throw Error(ExitCode::usage, cat(config.path, " is a classifier, which writes no text"),
+  throw Error(ExitCode::usage,
+              cat(config.path, " is ", described(model.program.info().task), ", which writes no text"),
               "lora-eval compare measures it");
 }
 

@@ -21,9 +21,11 @@ void check_shapes(const at::Tensor& logits, const at::Tensor& targets) {
                                       "; expected [n, vocabulary] and [n]"));
 }
 
-/// Sum of the losses, float64. With `gradient`, row i of it becomes softmax(logits[i]) - onehot(targets[i]);
-/// it may be `logits` itself.
-at::Tensor sum_in_chunks(const at::Tensor& logits, const at::Tensor& targets, at::Tensor* gradient) {
+/// Sum of the losses, float64. With `gradient`, row i of it becomes softmax(logits[i]) minus the target's
+/// distribution; it may be `logits` itself.
+at::Tensor sum_in_chunks(const at::Tensor& logits, const at::Tensor& targets, double smoothing,
+                         at::Tensor* gradient) {
+  const double share = smoothing / static_cast<double>(std::max<std::int64_t>(1, logits.size(1)));
   const std::int64_t rows = logits.size(0);
   const std::int64_t step =
       std::max<std::int64_t>(1, kChunkElements / std::max<std::int64_t>(1, logits.size(1)));
@@ -32,9 +34,12 @@ at::Tensor sum_in_chunks(const at::Tensor& logits, const at::Tensor& targets, at
     const std::int64_t length = std::min(step, rows - begin);
     const at::Tensor index = targets.narrow(0, begin, length).unsqueeze(1);
     at::Tensor log_probability = at::log_softmax(logits.narrow(0, begin, length).to(at::kFloat), 1);
-    total.sub_(log_probability.gather(1, index).sum(at::kDouble));
+    total.sub_(log_probability.gather(1, index).sum(at::kDouble).mul_(1 - smoothing));
+    if (smoothing > 0) total.sub_(log_probability.sum(at::kDouble).mul_(share));
     if (!gradient) continue;
-    log_probability.exp_().scatter_add_(1, index, at::full({length, 1}, -1.0, log_probability.options()));
+    log_probability.exp_().scatter_add_(1, index,
+                                        at::full({length, 1}, smoothing - 1, log_probability.options()));
+    if (smoothing > 0) log_probability.sub_(share);
     gradient->narrow(0, begin, length).copy_(log_probability);
   }
   return total;
@@ -56,9 +61,9 @@ bool may_overwrite(const at::Tensor& logits) {
 
 struct CrossEntropySum : torch::autograd::Function<CrossEntropySum> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& logits,
-                            const at::Tensor& targets, bool in_place) {
+                            const at::Tensor& targets, double smoothing, bool in_place) {
     at::Tensor gradient = in_place ? logits.detach() : at::empty_like(logits);
-    const at::Tensor total = sum_in_chunks(logits, targets, &gradient);
+    const at::Tensor total = sum_in_chunks(logits, targets, smoothing, &gradient);
     context->save_for_backward({gradient});
     return total.to(at::kFloat);
   }
@@ -67,23 +72,26 @@ struct CrossEntropySum : torch::autograd::Function<CrossEntropySum> {
                                                  torch::autograd::variable_list upstream) {
     const at::Tensor gradient = context->get_saved_variables()[0];
     const double scale = upstream[0].item<double>();
-    return {scale == 1 ? gradient : gradient * scale, at::Tensor(), at::Tensor()};
+    return {scale == 1 ? gradient : gradient * scale, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor cross_entropy_sum(const at::Tensor& logits, const at::Tensor& targets) {
+at::Tensor cross_entropy_sum(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
   check_shapes(logits, targets);
   if (!at::GradMode::is_enabled() || !logits.requires_grad()) {
-    return sum_in_chunks(logits, targets, nullptr).to(at::kFloat);
+    return sum_in_chunks(logits, targets, smoothing, nullptr).to(at::kFloat);
   }
-  return CrossEntropySum::apply(logits, targets, may_overwrite(logits));
+  return CrossEntropySum::apply(logits, targets, smoothing, may_overwrite(logits));
 }
 
-at::Tensor cross_entropy_sum_reference(const at::Tensor& logits, const at::Tensor& targets) {
+at::Tensor cross_entropy_sum_reference(const at::Tensor& logits, const at::Tensor& targets,
+                                       double smoothing) {
   check_shapes(logits, targets);
-  return -at::log_softmax(logits.to(at::kFloat), 1).gather(1, targets.unsqueeze(1)).sum();
+  const at::Tensor log_probability = at::log_softmax(logits.to(at::kFloat), 1);
+  return -(1 - smoothing) * log_probability.gather(1, targets.unsqueeze(1)).sum() -
+         smoothing * log_probability.mean(1).sum();
 }
 
 }  // namespace lora

@@ -31,7 +31,7 @@ class ScriptWeights : public ModelWeights {
   }
   const std::vector<Site>& sites() const override { return sites_; }
   std::string task_type() const override {
-    return program_.info().task == Task::classification ? "SEQ_CLS" : "CAUSAL_LM";
+    return has_text_head(program_.info().task) ? "SEQ_CLS" : "CAUSAL_LM";
   }
   AdapterProvenance provenance() const override {
     return {program_.info().name.empty() ? program_.path().string() : program_.info().name,

@@ -36,7 +36,7 @@ ModelInputs probe_inputs(const ModelInfo& info) {
 /// Padding positions of a language model are nobody's output.
 at::Tensor real_logits(const Executable& executable, const ModelInputs& inputs, Task task) {
   const at::Tensor logits = executable.logits(inputs).to(at::kDouble);
-  if (task == Task::classification) return logits;
+  if (has_text_head(task)) return logits;
   return logits.flatten(0, 1).index_select(0, inputs.attention_mask.flatten().nonzero().flatten());
 }
 

@@ -41,8 +41,9 @@ class MetaReader {
 Task parse_task(const std::string& word, const JsonOrigin& origin) {
   if (word.empty() || word == "language_model") return Task::language_model;
   if (word == "classification") return Task::classification;
+  if (word == "regression") return Task::regression;
   throw Error(origin.code, cat(origin.place, ": unknown task \"", printable(word), "\""),
-              "known: language_model, classification");
+              "known: language_model, classification, regression");
 }
 
 /// Nothing if there is no `decode`.

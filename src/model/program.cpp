@@ -102,14 +102,16 @@ const at::Tensor& Program::Impl::probe_logits() const {
 
 void Program::Impl::complete_info() {
   const at::Tensor& logits = probe_logits();
-  if (!info.has_metadata) info.task = logits.dim() == 2 ? Task::classification : Task::language_model;
-  const bool fits =
-      logits.dim() == (info.task == Task::language_model ? 3 : 2) && logits.size(0) == kProbeRows;
+  if (!info.has_metadata && logits.dim() == 2)
+    info.task = logits.size(1) == 1 ? Task::regression : Task::classification;
+  const bool fits = logits.dim() == (has_text_head(info.task) ? 2 : 3) && logits.size(0) == kProbeRows &&
+                    (info.task != Task::regression || logits.size(1) == 1);
   if (!fits) {
     throw Error(
         ExitCode::file,
         cat("\"", path.string(), "\": forward returns shape [", join(logits.sizes(), ", "), "] for ids [",
-            kProbeRows, ", ", kProbeTime, "]; logits are [batch, time, vocabulary] or [batch, labels]"),
+            kProbeRows, ", ", kProbeTime,
+            "]; logits are [batch, time, vocabulary], [batch, labels] or, of a regressor, [batch, 1]"),
         "export the model with scripts/export_model.py");
   }
   if (info.task == Task::classification && info.labels.empty()) {

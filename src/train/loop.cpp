@@ -196,8 +196,7 @@ void Loop::accept(const StepResult& result, std::int64_t number) {
   const std::int64_t step = number + 1;
   if (step % session_.config.log_every == 0 || step == plan_.total_updates) log_metrics(result, number);
   const double seconds = monotonic_seconds() - start_;
-  progress_.show({step, plan_.total_updates, result.loss(),
-                  session_.classification() ? "nats/row" : "nats/token",
+  progress_.show({step, plan_.total_updates, result.loss(), loss_unit(session_.task()),
                   static_cast<double>(outcome_.tokens) / seconds, peak_resident_bytes(), seconds});
 }
 

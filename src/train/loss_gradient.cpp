@@ -21,22 +21,29 @@ namespace {
               "lower --batch-tokens (the update stays the same, in more parts) or --max-length");
 }
 
+/// sum_i (output_i - target_i)^2 of outputs [n, 1].
+at::Tensor squared_error_sum(const at::Tensor& outputs, const at::Tensor& targets) {
+  return at::mse_loss(outputs.squeeze(1).to(at::kFloat), targets, at::Reduction::Sum);
+}
+
 /// The whole pass as one graph.
-double loss_at_once(const at::Tensor& logits, const at::Tensor& targets) {
-  const at::Tensor loss = cross_entropy_sum(logits, targets);
+double loss_at_once(const at::Tensor& logits, const at::Tensor& targets, const Objective& objective) {
+  const at::Tensor loss = objective.task == Task::regression
+                              ? squared_error_sum(logits, targets)
+                              : cross_entropy_sum(logits, targets, objective.label_smoothing);
   const double value = loss.item<double>();
   if (std::isfinite(value)) loss.backward();
   return value;
 }
 
-double loss_by_parts(const Executable& executable, const Batch& batch) {
+double loss_by_parts(const Executable& executable, const Batch& batch, const Objective& objective) {
   const at::Tensor rows = executable.before_head(batch.inputs, batch.positions);
   std::vector<at::Tensor> gradients;
   double sum = 0;
   for_each_head_part(rows.detach(), [&](std::int64_t begin, const at::Tensor& part) {
     at::Tensor leaf = part.detach().set_requires_grad(rows.requires_grad());
     const at::Tensor targets = batch.targets.narrow(0, begin, leaf.size(0));
-    sum += loss_at_once(executable.head(leaf), targets);
+    sum += loss_at_once(executable.head(leaf), targets, objective);
     if (leaf.grad().defined()) gradients.push_back(leaf.grad());
   });
   if (rows.requires_grad() && std::isfinite(sum)) rows.backward(at::cat(gradients));
@@ -45,8 +52,14 @@ double loss_by_parts(const Executable& executable, const Batch& batch) {
 
 }  // namespace
 
+Objective objective_of(const Session& session) {
+  if (session.task() == Task::regression && session.config.label_smoothing > 0)
+    throw Error(ExitCode::usage, "--label-smoothing is for classes and tokens, and the model is a regressor");
+  return {session.task(), session.config.label_smoothing};
+}
+
 Batch micro_batch(const Session& session, const std::vector<const EncodedRow*>& rows, Layout layout) {
-  return to_device(make_batch(rows, session.model.pad_id(), session.classification(), layout),
+  return to_device(make_batch(rows, session.model.pad_id(), session.task(), layout),
                    session.model.program.device());
 }
 
@@ -54,11 +67,12 @@ Batch micro_batch(const Session& session, const std::vector<std::size_t>& rows, 
   return micro_batch(session, pick(session.rows.rows, rows), layout);
 }
 
-double add_loss_gradient(const Executable& executable, const Batch& batch, bool classification) {
+double add_loss_gradient(const Executable& executable, const Batch& batch, const Objective& objective) {
   try {
-    if (classification) return loss_at_once(executable.logits(batch.inputs), batch.targets);
-    if (executable.splits_at_head()) return loss_by_parts(executable, batch);
-    return loss_at_once(executable.logits_at(batch.inputs, batch.positions), batch.targets);
+    if (has_text_head(objective.task))
+      return loss_at_once(executable.logits(batch.inputs), batch.targets, objective);
+    if (executable.splits_at_head()) return loss_by_parts(executable, batch, objective);
+    return loss_at_once(executable.logits_at(batch.inputs, batch.positions), batch.targets, objective);
   } catch (const std::exception& error) {
     if (is_out_of_memory(error)) out_of_memory(batch);
     throw;

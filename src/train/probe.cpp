@@ -62,13 +62,13 @@ EncodedRow sample_of(const Session& session, const EncodedRow& row) {
   keep_end(end.ids);
   keep_end(end.labels);
   keep_end(end.types);
-  return session.classification() || end.label_count() > 1 ? end : row;
+  return has_text_head(session.task()) || end.label_count() > 1 ? end : row;
 }
 
-Probe measure(Trainee& trainee, const Batch& batch, bool classification) {
+Probe measure(Trainee& trainee, const Batch& batch, const Objective& objective) {
   const MemoryMeter meter;
   const double start = monotonic_seconds();
-  add_loss_gradient(trainee.executable(), batch, classification);
+  add_loss_gradient(trainee.executable(), batch, objective);
   return {batch.rows, batch.time, monotonic_seconds() - start, meter.peak_bytes()};
 }
 
@@ -78,8 +78,8 @@ Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<s
                    Layout layout) {
   const Batch batch = micro_batch(session, rows, layout);
   trainee.set_training(true);
-  measure(trainee, batch, session.classification());  // only the second tells the usual time
-  const Probe probe = measure(trainee, batch, session.classification());
+  measure(trainee, batch, objective_of(session));  // only the second tells the usual time
+  const Probe probe = measure(trainee, batch, objective_of(session));
   trainee.set_training(false);
   trainee.optimizer().zero_grad();
   return probe;
@@ -89,7 +89,7 @@ Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<
                     Layout layout) {
   const EncodedRow sample = sample_of(session, session.rows.rows[longest_row(session, rows)]);
   const auto pass = [&](const std::vector<const EncodedRow*>& some) {
-    return measure(trainee, micro_batch(session, some, layout), session.classification());
+    return measure(trainee, micro_batch(session, some, layout), objective_of(session));
   };
   trainee.set_training(true);
   Probe probe = pass({&sample});

@@ -8,7 +8,7 @@
 namespace lora {
 namespace {
 
-/// Accuracy by label words looks at so many validation rows at most: words of several tokens need passes of their own.
+/// Accuracy looks at so many validation rows at most: choices of several tokens need passes of their own.
 constexpr std::size_t kMostAccuracyRows = 512;
 
 std::string_view bytes_of(const EncodedRow& row) {
@@ -28,8 +28,9 @@ Session open_session(const TrainConfig& config) {
   DataSet data = read_logged(config.data.path, config.data);
   std::optional<DataSet> valid_data;
   if (!config.valid.empty()) valid_data = read_logged(config.valid, config.data);
-  Session session{config, threads, load_model(config.model, data), {}, std::move(data), {},
-                  std::move(valid_data), {}, {}};
+  Session session{
+      config, threads, load_model(config.model, data), {}, std::move(data), {}, std::move(valid_data),
+      {},     {}};
   session.encoding = session.model.encoding(config.data);
   session.rows = encode(session.data, *session.model.tokenizer, session.encoding, threads);
   if (!session.valid_data) return session;
@@ -37,10 +38,10 @@ Session open_session(const TrainConfig& config) {
   session.valid = encode(valid, *session.model.tokenizer, session.encoding, threads);
   session.validation.emplace(session.valid.rows, session.model.program.info().task, session.model.pad_id(),
                              config.batch_tokens);
-  std::vector<std::string> words;
-  if (!session.classification()) words = find_label_words(session.data, {});
-  if (!words.empty()) {
-    session.validation->add_label_words(valid, words, *session.model.tokenizer, session.encoding, kMostAccuracyRows);
+  if (!has_text_head(session.task())) {
+    const std::vector<std::string> words = find_label_words(session.data, {});
+    session.validation->add_questions(questions_of(valid, words), *session.model.tokenizer, session.encoding,
+                                      kMostAccuracyRows);
   }
   return session;
 }

@@ -21,10 +21,11 @@ struct Session {
   DataSet data;
   EncodedSet rows;
   std::optional<DataSet> valid_data;
-  EncodedSet valid;                        ///< empty without validation data
-  std::optional<Evaluation> validation;    ///< on `valid`, with label words where the training data have them
+  EncodedSet valid;  ///< empty without validation data
+  std::optional<Evaluation>
+      validation;  ///< on `valid`, with questions where the data have choices or label words
 
-  bool classification() const { return model.program.info().task == Task::classification; }
+  Task task() const { return model.program.info().task; }
 };
 
 /// Reads data first (a bad row costs no model loading), then the model, then encodes.

@@ -23,7 +23,7 @@ StepResult accumulate(const Session& session, Trainee& trainee, const Update& up
     result.longest = std::max(result.longest, batch.time);
     if (batch.labelled == 0) continue;
     result.labelled += batch.labelled;
-    result.loss_sum += add_loss_gradient(trainee.executable(), batch, session.classification());
+    result.loss_sum += add_loss_gradient(trainee.executable(), batch, objective_of(session));
   }
   return result;
 }

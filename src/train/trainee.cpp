@@ -83,7 +83,7 @@ void Trainee::create_adapter_for(const TrainConfig& config) {
     return start_from(config);
   }
   std::vector<std::string> saved = config.modules_to_save;
-  if (saved.empty() && program_.info().task == Task::classification) saved = program_.info().head_modules;
+  if (saved.empty() && has_text_head(program_.info().task)) saved = program_.info().head_modules;
   if (config.method == "head") saved = top_modules(program_, config.layers);
   std::vector<Target> targets;
   if (config.method == "bottleneck")

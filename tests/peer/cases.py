@@ -20,7 +20,7 @@ QV = {"target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}   # the 
 class Case(NamedTuple):
     file: Path
     live: torch.nn.Module
-    rows: list   # {"input_ids", "labels"} or {"input_ids", "label", "class"}: the same tokens on both sides
+    rows: list   # {"input_ids", "labels"}, {"input_ids", "label", "class"} or {"input_ids", "label", "value"}: the same tokens
 
 
 def read_jsonl(path: Path) -> list[dict]:
@@ -28,8 +28,8 @@ def read_jsonl(path: Path) -> list[dict]:
 
 
 def write_rows(path: Path, rows: list[dict]) -> Path:
-    """Rows as our programs read them: the number of a class is the oracle's."""
-    kept = [{name: value for name, value in row.items() if name != "class"} for row in rows]
+    """Rows as our programs read them: "class" and "value" are the oracle's."""
+    kept = [{name: value for name, value in row.items() if name not in ("class", "value")} for row in rows]
     path.write_text("".join(json.dumps(row) + "\n" for row in kept))
     return path
 
@@ -38,7 +38,7 @@ def tiny(fixtures: Path, name: str) -> Case:
     """tiny_NAME of the fixtures."""
     if name == "plain":
         return plain_model(fixtures)
-    return classifier(fixtures, name) if name == "bert" else language_model(fixtures, name)
+    return text_head(fixtures, name) if name in ("bert", "regressor") else language_model(fixtures, name)
 
 
 def plain_model(fixtures: Path) -> Case:
@@ -60,11 +60,12 @@ def language_model(fixtures: Path, name: str) -> Case:
     return Case(fixtures / f"tiny_{name}.pt", AutoModelForCausalLM.from_pretrained(folder), rows)
 
 
-def classifier(fixtures: Path, name: str) -> Case:
+def text_head(fixtures: Path, name: str) -> Case:
     folder = fixtures / f"hf/tiny_{name}"
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    rows = [{"input_ids": tokenizer(row["text"])["input_ids"], "label": row["label"],
-             "class": LABELS.index(row["label"])} for row in read_jsonl(fixtures / "classes.jsonl")]
+    data = read_jsonl(fixtures / ("values.jsonl" if name == "regressor" else "classes.jsonl"))
+    meant = (lambda label: {"value": label}) if name == "regressor" else (lambda label: {"class": LABELS.index(label)})
+    rows = [{"input_ids": tokenizer(row["text"])["input_ids"], "label": row["label"], **meant(row["label"])} for row in data]
     live = AutoModelForSequenceClassification.from_pretrained(folder)
     return Case(fixtures / f"tiny_{name}.pt", live, rows)
 

@@ -31,12 +31,13 @@ class Recipe:
     beta2: float = 0.98
     epsilon: float = 1e-4
     clip: float = 0.45
+    label_smoothing: float = 0.0
 
     def options(self) -> list:
         """As options of lora-train."""
         names = {"steps": self.steps, "batch-size": self.batch_size, "learning-rate": self.learning_rate,
                  "schedule": self.schedule, "warmup": self.warmup_steps, "weight-decay": self.weight_decay,
-                 "beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon, "clip": self.clip}
+                 "beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon, "clip": self.clip, "label-smoothing": self.label_smoothing}
         return [word for name, value in names.items() for word in (f"--{name}", value)]
 
 
@@ -49,16 +50,16 @@ class Trace:
 
 
 def padded(rows: list[dict]) -> dict:
-    """input_ids, attention_mask and labels [B,T], padded on the right; labels [B] if rows have a class."""
+    """input_ids, attention_mask and labels [B,T], padded on the right; labels [B] if rows have a class or a value."""
     time = max(len(row["input_ids"]) for row in rows)
 
     def fill(sequences, value):
         return torch.tensor([sequence + [value] * (time - len(sequence)) for sequence in sequences])
 
-    classes = "class" in rows[0]
+    kind = next((name for name in ("class", "value") if name in rows[0]), None)
     return {"input_ids": fill([row["input_ids"] for row in rows], 0),
             "attention_mask": fill([[1] * len(row["input_ids"]) for row in rows], 0),
-            "labels": torch.tensor([row["class"] for row in rows]) if classes else
+            "labels": torch.tensor([row[kind] for row in rows]) if kind else
                       fill([row["labels"] for row in rows], -100)}
 
 
@@ -69,13 +70,15 @@ def logits_of(model, batch: dict) -> torch.Tensor:
     return getattr(output, "logits", output)
 
 
-def mean_loss(model, rows: list[dict]) -> torch.Tensor:
-    """Mean nats over all labels of all rows."""
+def mean_loss(model, rows: list[dict], label_smoothing: float = 0.0) -> torch.Tensor:
+    """Mean nats over all labels of all rows, or the mean squared error of values."""
     batch = padded(rows)
     logits, labels = logits_of(model, batch), batch["labels"]
+    if labels.is_floating_point():
+        return functional.mse_loss(logits.squeeze(1).float(), labels)
     if labels.dim() == 2:
         logits, labels = logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()
-    return functional.cross_entropy(logits.float(), labels, ignore_index=-100)
+    return functional.cross_entropy(logits.float(), labels, ignore_index=-100, label_smoothing=label_smoothing)
 
 
 def optimizer_of(model, recipe: Recipe) -> torch.optim.AdamW:
@@ -93,7 +96,7 @@ def train(model, batches: list[list[dict]], recipe: Recipe, optimizer=None) -> T
     scheduler = get_scheduler(recipe.schedule, optimizer, recipe.warmup_steps, recipe.steps)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for rows in batches:
-        loss = mean_loss(model, rows)
+        loss = mean_loss(model, rows, recipe.label_smoothing)
         optimizer.zero_grad()
         loss.backward()
         trace.norms.append(float(torch.nn.utils.clip_grad_norm_(trained, recipe.clip)))

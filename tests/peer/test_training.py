@@ -99,13 +99,24 @@ def test_variants_train_as_in_peft(fixtures, lora_train, tmp_path, name, options
     assert moved == tensors_of(start).keys()
 
 
-def test_a_classifier_with_its_trained_head_equals_peft(fixtures, lora_train, tmp_path):
-    case, start, recipe = cases.tiny(fixtures, "bert"), tmp_path / "start", Recipe(batch_size=48)
+@pytest.mark.parametrize("name", ["bert", "regressor"])
+def test_a_text_head_that_is_trained_too_equals_peft(fixtures, lora_train, tmp_path, name):
+    case, start, recipe = cases.tiny(fixtures, name), tmp_path / "start", Recipe(batch_size=48)
     model = with_adapter(case, start, target_modules=["query", "value"], task_type="SEQ_CLS",
                          modules_to_save=["classifier"])
     out = lora_train(case, recipe, "--init-adapter", start)
     expected = train(model, [case.rows] * recipe.steps, recipe)
     assert expected.losses[-1] < 0.9 * expected.losses[0]
+    assert_same_training(out, start, model, expected, recipe)
+
+
+@pytest.mark.parametrize("name", ["llama", "bert"])
+def test_label_smoothing_equals_that_of_pytorch(fixtures, lora_train, tmp_path, name):
+    case, start, recipe = cases.tiny(fixtures, name), tmp_path / "start", Recipe(batch_size=16, label_smoothing=0.1)
+    case = case._replace(rows=case.rows[:16])
+    model = with_adapter(case, start, **(QV if name == "llama" else {"target_modules": ["query", "value"], "task_type": "SEQ_CLS"}))
+    out = lora_train(case, recipe, "--init-adapter", start)
+    expected = train(model, [case.rows] * recipe.steps, recipe)
     assert_same_training(out, start, model, expected, recipe)
 
 

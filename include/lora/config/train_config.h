@@ -40,7 +40,7 @@ struct TrainConfig {
   std::string schedule = "linear";
   double warmup = 0.03;
   std::int64_t batch_size = 16, batch_tokens = 4096;
-  double weight_decay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, clip = 1.0;
+  double weight_decay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, clip = 1.0, label_smoothing = 0;
   bool shuffle = true, pack = true, bucket = true;
   std::int64_t seed = 42;
 
@@ -117,6 +117,9 @@ struct TrainConfig {
     v("beta1", beta1, "AdamW's first decay", between(0, 0.9999999));
     v("beta2", beta2, "AdamW's second decay", between(0, 0.9999999));
     v("epsilon", epsilon, "AdamW's denominator floor", above(0));
+    v("label_smoothing", label_smoothing,
+      "share of each target's probability that is spread over all classes or tokens, in training only",
+      between(0, 0.999));
     v("clip", clip, "largest gradient norm of an update; 0 = none", at_least(0));
     v("shuffle", shuffle, "a new order of the rows in every epoch; otherwise the file's order");
     v("pack", pack, "rows follow each other without padding, where the model file has the method \"packed\"");

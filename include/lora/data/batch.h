@@ -20,14 +20,14 @@ enum class Layout {
 struct Batch {
   ModelInputs inputs;    ///< int64 [rows, time]; packed [1, time]
   at::Tensor positions;  ///< int64 [n]: flat positions b*time+t whose NEXT token is labelled (language model)
-  at::Tensor targets;    ///< int64 [n] ids to be predicted there; or [rows] classes
+  at::Tensor targets;    ///< int64 [n] ids to be predicted there; or [rows] classes, or float [rows] values
   std::int64_t rows = 0, time = 0;
   std::int64_t real_tokens = 0;  ///< tokens that are not padding
   std::int64_t labelled = 0;     ///< number of targets
 };
 
 /// The last token of a language-model row is never an input (nothing follows it): time = longest row - 1.
-Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, bool classification,
+Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, Task task,
                  Layout layout = Layout::padded);
 
 /// Row numbers of one optimizer update, split into micro-batches that each keep their positions within a

@@ -18,6 +18,11 @@ struct PlainText {
 struct PromptCompletion {
   std::string prompt, completion;
 };
+struct MultipleChoice {
+  std::string prompt;
+  std::vector<std::string> choices;  ///< at least two, none empty, no two alike
+  std::size_t right = 0;             ///< number of the right one
+};
 struct LabelledText {
   std::string text;
   std::optional<std::string> text_pair;
@@ -38,8 +43,8 @@ struct LabelledTokens {
   std::string label;
 };
 
-using Content =
-    std::variant<PlainText, PromptCompletion, LabelledText, Chat, Instruction, TokenSequence, LabelledTokens>;
+using Content = std::variant<PlainText, PromptCompletion, MultipleChoice, LabelledText, Chat, Instruction,
+                             TokenSequence, LabelledTokens>;
 
 /// One row of a data file.
 struct Example {
@@ -66,8 +71,8 @@ struct DataSet {
 
 /// Reads a JSON array or JSONL file (decided by its first character). Row shapes, by their fields; of several
 /// that fit the first one counts:
-///   messages | prompt, completion | instruction, output[, input] | input_ids, labels[, attention_mask] |
-///   input_ids, label[, attention_mask] | text, label[, text_pair] | text
+///   messages | prompt, choices, answer | prompt, completion | instruction, output[, input] | input_ids,
+///   labels[, attention_mask] | input_ids, label[, attention_mask] | text, label[, text_pair] | text
 /// Further fields are ignored and named in the log; a field that is null counts as absent. Data error with
 /// file, line, column and excerpt for a malformed row, an unknown shape, mixed shapes, or an empty file.
 /// Labels may be strings, numbers or booleans; they are kept as text. Usage error: `fields` names no standard

@@ -13,7 +13,11 @@ struct PastShape {
   std::int64_t tensors = 0, heads = 0, head_size = 0;
 };
 
-enum class Task { language_model, classification };
+enum class Task { language_model, classification, regression };
+
+/// True for models with one row of outputs for a text, as classifiers and regressors have; a language model
+/// has one for every token.
+inline bool has_text_head(Task task) { return task != Task::language_model; }
 
 /// What a model file says about itself (`lora_meta.json`, written by scripts/export_model.py) completed by
 /// what the graph shows. Files of other people have no metadata: everything here then has its default.
@@ -31,7 +35,7 @@ struct ModelInfo {
   std::optional<std::int32_t> bos, eos, pad;
   std::vector<std::string> labels;  ///< classification: label names, in logit order
   std::vector<std::string>
-      head_modules;           ///< classification: modules that start untrained (PEFT: modules_to_save)
+      head_modules;           ///< text heads: modules that start untrained (PEFT: modules_to_save)
   std::string key_prefix;     ///< wrapper prefix removed from module paths ("model" in model.model.layers)
   std::string chat_template;  ///< JSON for ChatTemplate::parse; empty if none
   std::map<std::string, std::string> tokenizer_files;  ///< embedded tokenizer, as TokenizerFiles

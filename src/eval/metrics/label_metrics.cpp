@@ -29,20 +29,6 @@ double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-std::vector<double> ranks(const std::vector<double>& values) {
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
-  std::vector<double> ranks(values.size());
-  for (std::size_t begin = 0; begin < order.size();) {
-    std::size_t end = begin;
-    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
-    for (std::size_t i = begin; i < end; ++i) ranks[order[i]] = static_cast<double>(begin + end - 1) / 2;
-    begin = end;
-  }
-  return ranks;
-}
-
 }  // namespace
 
 Statistics class_counts(std::int64_t truth, std::int64_t predicted, std::size_t classes) {
@@ -81,19 +67,35 @@ double matthews(const Statistics& counts) {
   return scale > 0 ? (sum_over_classes(counts, right) * rows - sum_of_products(there, predicted)) / scale : 0;
 }
 
-double pearson(const std::vector<double>& a, const std::vector<double>& b) {
-  const double mean_a = mean(a), mean_b = mean(b);
-  double product = 0, square_a = 0, square_b = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    product += (a[i] - mean_a) * (b[i] - mean_b);
-    square_a += (a[i] - mean_a) * (a[i] - mean_a);
-    square_b += (b[i] - mean_b) * (b[i] - mean_b);
+std::vector<Statistics> moments(const std::vector<double>& truth, const std::vector<double>& predicted) {
+  const double origin = mean(truth);
+  std::vector<Statistics> rows;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    const double a = truth[i] - origin, b = predicted[i] - origin;
+    rows.push_back({1, a, b, a * a, b * b, a * b});
   }
-  return product / (std::sqrt(square_a) * std::sqrt(square_b));
+  return rows;
 }
 
-double spearman(const std::vector<double>& a, const std::vector<double>& b) {
-  return pearson(ranks(a), ranks(b));
+double correlation(const Statistics& moments) {
+  const double count = moments[0], mean_a = moments[1] / count, mean_b = moments[2] / count;
+  const double scale =
+      std::sqrt(moments[3] / count - mean_a * mean_a) * std::sqrt(moments[4] / count - mean_b * mean_b);
+  return scale > 0 ? (moments[5] / count - mean_a * mean_b) / scale : 0;
+}
+
+std::vector<double> ranks(const std::vector<double>& values) {
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
+  std::vector<double> ranks(values.size());
+  for (std::size_t begin = 0; begin < order.size();) {
+    std::size_t end = begin;
+    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
+    for (std::size_t i = begin; i < end; ++i) ranks[order[i]] = static_cast<double>(begin + end - 1) / 2;
+    begin = end;
+  }
+  return ranks;
 }
 
 Statistics calibration_bins(double confidence, bool right) {

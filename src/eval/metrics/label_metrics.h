@@ -22,10 +22,12 @@ double f1_micro(const Statistics& counts);
 /// Matthews' correlation coefficient for any number of classes; 0 if a margin is empty.
 double matthews(const Statistics& counts);
 
-/// Pearson's correlation; NaN if one side does not vary.
-double pearson(const std::vector<double>& a, const std::vector<double>& b);
-/// Of the ranks, ties with their mean rank.
-double spearman(const std::vector<double>& a, const std::vector<double>& b);
+/// For each pair {1, a, b, aa, bb, ab} with both measured from the mean of `truth`.
+std::vector<Statistics> moments(const std::vector<double>& truth, const std::vector<double>& predicted);
+/// Pearson's correlation of summed moments; 0 if one side does not vary.
+double correlation(const Statistics& moments);
+/// Places in the sorted order from 0, ties with their mean: Spearman's correlation is that of the ranks.
+std::vector<double> ranks(const std::vector<double>& values);
 
 /// For each of ten equal bins of confidence (left open) rightness (1 or 0) minus confidence, then 1.
 Statistics calibration_bins(double confidence, bool right);

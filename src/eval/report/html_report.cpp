@@ -96,7 +96,7 @@ std::string text_section(const Comparison& comparison) {
   return out + "</p>\n";
 }
 
-std::string bytes_of(const VariantResult& result, std::optional<std::uint64_t> RunReport::*part) {
+std::string bytes_of(const VariantResult& result, std::optional<std::uint64_t> RunReport::* part) {
   return result.training && (*result.training).*part ? human_bytes(*((*result.training).*part)) : "-";
 }
 
@@ -130,9 +130,10 @@ std::string quality_plot(const Comparison& comparison) {
     const VariantResult& result = comparison.variants[i];
     if (!result.trainable_parameters) continue;
     const auto& measures = result.measures;
-    const auto accuracy = std::find_if(measures.begin(), measures.end(),
-                                       [](const auto& each) { return each.name == "accuracy"; });
-    const Measure& shown = accuracy == measures.end() ? measures.front() : *accuracy;
+    const auto better = std::find_if(measures.begin(), measures.end(), [](const auto& each) {
+      return each.name == "accuracy" || each.name == "pearson";
+    });
+    const Measure& shown = better == measures.end() ? measures.front() : *better;
     name = shown.name;
     const Interval interval = shown.interval.value_or(Interval{shown.value, shown.value});
     points.push_back({i, result.name, static_cast<double>(*result.trainable_parameters), shown.value,
@@ -226,7 +227,6 @@ std::string example_section(const Comparison& comparison) {
 }  // namespace
 
 std::string html_report(const Comparison& comparison) {
-  const std::string loss_of = comparison.classification ? "row" : "token";
   std::string out =
       cat("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
           "content=\"width=device-width\"><title>Comparison on ",
@@ -235,7 +235,7 @@ std::string html_report(const Comparison& comparison) {
           html_escaped(comparison.data_path), ": ", comparison.rows, " rows, ", comparison.labelled,
           " labelled. ", html_escaped(comparison.cpu), ", ", comparison.threads, " threads, LibTorch ",
           comparison.torch_version, ".</p>\n");
-  std::string note = cat("Loss in nats per labelled ", loss_of, ".");
+  std::string note = cat("Loss in ", loss_unit(comparison.task), ".");
   if (comparison.labelled_bytes > 0)
     note += cat(" Per byte: of the ", comparison.labelled_bytes, " bytes of labelled text.");
   if (comparison.variants[0].measures[0].interval)

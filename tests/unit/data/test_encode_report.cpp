@@ -25,6 +25,6 @@ TEST_CASE("encode report: reasons are given where there is something to explain"
 }
 
 TEST_CASE("encode report: a classifier has no labelled tokens") {
-  CHECK(EncodeReport{.classification = true, .rows = 2, .tokens = 10, .labelled = 2}.summary() ==
+  CHECK(EncodeReport{.task = lora::Task::classification, .rows = 2, .tokens = 10, .labelled = 2}.summary() ==
         "2 rows, 10 tokens, 0 cut, 0 dropped");
 }

@@ -109,3 +109,33 @@ TEST_CASE("row contents: padding that attention_mask marks is removed") {
   require_refused(R"({"input_ids": [5], "attention_mask": [1, 1], "label": 1})", {"2 entries for 1 ids"});
   require_refused(R"({"input_ids": [5], "attention_mask": [0], "label": 1})", {"marks every id"});
 }
+
+TEST_CASE("row contents: the answer to choices is a text, a number from 0 or a letter from A") {
+  const auto right = [](const std::string& answer) {
+    return first_row<lora::MultipleChoice>(
+               R"({"prompt": "q", "choices": [" red", " B", " blue"], "answer": )" + answer + "}")
+        .right;
+  };
+  CHECK(right("2") == 2);
+  CHECK(right("\"blue\"") == 2);
+  CHECK(right("\" red\"") == 0);
+  CHECK(right("\"C\"") == 2);
+  CHECK(right("\"B\"") == 1);  // the text comes before the letter; here they agree
+  const auto letters =
+      first_row<lora::MultipleChoice>(R"({"prompt": "q", "choices": ["C", "B", "A"], "answer": "A"})");
+  CHECK(letters.right == 2);
+}
+
+TEST_CASE("row contents: choices that leave the answer open are refused") {
+  const auto row = [](const std::string& choices, const std::string& answer) {
+    return R"({"prompt": "q", "choices": )" + choices + R"(, "answer": )" + answer + "}";
+  };
+  require_refused(row(R"("ab")", "0"), {"\"choices\" must be an array of texts, found string"});
+  require_refused(row(R"(["a"])", "0"), {"\"choices\" holds 1, at least 2"});
+  require_refused(row(R"(["a", " "])", "0"), {"\"choices\" entry 2 is empty"});
+  require_refused(row(R"(["a", "a"])", "0"), {"\"choices\" holds \"a\" twice"});
+  require_refused(row(R"(["a", "b"])", "2"), {"\"answer\" is 2, but the choices are 0 to 1"});
+  require_refused(row(R"(["a", "b"])", "-1"), {"\"answer\" is -1"});
+  require_refused(row(R"(["a", "b"])", "\"c\""), {"\"answer\" is \"c\"", "its letter from A"});
+  require_refused(row(R"(["a", 5])", "0"), {"\"choices\" must be a string"});
+}

@@ -19,7 +19,6 @@ lora::Comparison sample() {
   base.name = "base";
   base.kind = "base";
   base.quality.loss = 1.5;
-  base.quality.perplexity = 4.4817;
   base.trainable_parameters = 0;
   base.file_bytes = 4 << 20;
   lora::VariantResult run = base;

@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "lora/eval/evaluate.h"
 #include "support/errors.h"
 #include "support/script_models.h"
@@ -27,7 +29,8 @@ struct Questions {
   Questions() {
     options.vocab_size = 50;
     for (std::size_t i = 0; i < kRows.size(); ++i) {
-      data.examples.push_back({static_cast<std::int64_t>(i + 1), PromptCompletion{kRows[i].first, kRows[i].second}});
+      data.examples.push_back(
+          {static_cast<std::int64_t>(i + 1), PromptCompletion{kRows[i].first, kRows[i].second}});
     }
     rows = encode(data, tokenizer, options, 1);
   }
@@ -40,7 +43,8 @@ struct Questions {
 /// Sum of the log-likelihoods of the labelled ids, one row at a time in the plainest way.
 double log_likelihood(const Executable& executable, const EncodedRow& row) {
   const at::Tensor ids = at::tensor(std::vector<std::int64_t>(row.ids.begin(), row.ids.end()), at::kLong);
-  const at::Tensor logits = at::log_softmax(executable.logits({ids.unsqueeze(0), {}, {}})[0].to(at::kDouble), 1);
+  const at::Tensor logits =
+      at::log_softmax(executable.logits({ids.unsqueeze(0), {}, {}})[0].to(at::kDouble), 1);
   double sum = 0;
   for (std::size_t t = 1; t < row.ids.size(); ++t) {
     if (row.labels[t] != -100) sum += logits[static_cast<std::int64_t>(t) - 1][row.ids[t]].item<double>();
@@ -50,7 +54,8 @@ double log_likelihood(const Executable& executable, const EncodedRow& row) {
 
 }  // namespace
 
-TEST_CASE("evaluation: loss and accuracy by label words equal scoring every word after every prompt by itself") {
+TEST_CASE(
+    "evaluation: loss and accuracy by label words equal scoring every word after every prompt by itself") {
   const Questions questions;
   const Executable executable = questions.program.executable();
   for (const std::vector<std::string>& words :
@@ -74,7 +79,7 @@ TEST_CASE("evaluation: loss and accuracy by label words equal scoring every word
     }
     for (const std::int64_t max_tokens : {1, 20, 4096}) {
       Evaluation evaluation = questions.evaluation(max_tokens);
-      evaluation.add_label_words(questions.data, words, questions.tokenizer, questions.options);
+      evaluation.add_questions(questions_of(questions.data, words), questions.tokenizer, questions.options);
       const Quality quality = evaluation.run(executable, at::kCPU);
       CHECK(quality.rows == 7);
       CHECK(quality.labelled == labelled);
@@ -89,19 +94,52 @@ TEST_CASE("evaluation: label words may be asked of the first rows only, and no w
   const Executable executable = questions.program.executable();
   CHECK_FALSE(questions.evaluation().run(executable, at::kCPU).accuracy);
   Evaluation evaluation = questions.evaluation();
-  evaluation.add_label_words(questions.data, {"()"}, questions.tokenizer, questions.options, 4);
+  evaluation.add_questions(questions_of(questions.data, {"()"}), questions.tokenizer, questions.options, 4);
   const Quality quality = evaluation.run(executable, at::kCPU);
   CHECK(quality.rows == 7);
   CHECK(*quality.accuracy == 0.5);  // the only word is always best; two of the first four rows have it
 }
 
+TEST_CASE(
+    "evaluation: of a row's own choices the likeliest and the likeliest by byte are found as one by one") {
+  const Questions questions;
+  const Executable executable = questions.program.executable();
+  EncodeOptions options = questions.options;
+  const std::vector<std::vector<std::string>> choices = {
+      {"()", "("}, {"(*+", "+", "("}, {"+", "++++"}, {"!", "#$", "(((("}, {"%", "%%"}};
+  DataSet data;
+  for (std::size_t i = 0; i < choices.size(); ++i)
+    data.examples.push_back(
+        {static_cast<std::int64_t>(i + 1), MultipleChoice{kRows[i].first, choices[i], i % 2}});
+  const EncodedSet rows = encode(data, questions.tokenizer, options, 1);
+  Evaluation evaluation(rows.rows, Task::language_model, CharTokenizer::kPad, 64);
+  evaluation.add_questions(questions_of(data, {}), questions.tokenizer, options);
+  const Quality quality = evaluation.run(executable, at::kCPU);
+  REQUIRE(quality.outcomes.size() == choices.size());
+  options.append_eos = false;
+  bool differ = false;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    std::vector<double> scores, by_byte;
+    for (const std::string& choice : choices[i]) {
+      scores.push_back(log_likelihood(
+          executable, encode_prompt_completion({kRows[i].first, choice}, questions.tokenizer, options)));
+      by_byte.push_back(scores.back() / static_cast<double>(choice.size()));
+    }
+    const RowOutcome& outcome = quality.outcomes[i];
+    CHECK(outcome.truth == static_cast<std::int64_t>(i % 2));
+    CHECK(outcome.predicted == std::max_element(scores.begin(), scores.end()) - scores.begin());
+    CHECK(outcome.predicted_by_byte == std::max_element(by_byte.begin(), by_byte.end()) - by_byte.begin());
+    differ |= outcome.predicted != outcome.predicted_by_byte;
+  }
+  CHECK(differ);  // else one of the two could be the other
+}
+
 TEST_CASE("evaluation: words without tokens and data without labels are refused") {
   const Questions questions;
-  Evaluation evaluation = questions.evaluation();
   DataSet texts;
   texts.examples.push_back({1, PlainText{"!"}});
-  require_error([&] { evaluation.add_label_words(texts, {"("}, questions.tokenizer, questions.options); }, ExitCode::data,
-                {"no prompt/completion rows"});
+  require_error([&] { questions_of(texts, {"("}); }, ExitCode::data, {"no prompt/completion rows"});
   const Evaluation empty({}, Task::language_model, 0, 4096);
-  require_error([&] { empty.run(questions.program.executable(), at::kCPU); }, ExitCode::data, {"no row has a labelled token"});
+  require_error([&] { empty.run(questions.program.executable(), at::kCPU); }, ExitCode::data,
+                {"no row has a labelled token"});
 }

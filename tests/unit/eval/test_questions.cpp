@@ -1,5 +1,5 @@
 #include "lora/base/error.h"
-#include "lora/eval/evaluate.h"
+#include "lora/eval/questions.h"
 #include "support/catch.h"
 
 using lora::DataSet;
@@ -50,4 +50,29 @@ TEST_CASE("label words: rows without completions have none") {
   DataSet data;
   data.examples.push_back({1, lora::PlainText{"x"}});
   CHECK(find_label_words(data, {}).empty());
+}
+
+TEST_CASE("questions: words are asked of every prompt, and the right one is found apart from spaces") {
+  const auto questions = lora::questions_of(data_of({" yes", "no", " maybe"}), {" yes", " no"});
+  REQUIRE(questions.size() == 3);
+  CHECK(questions[0].choices == Words{" yes", " no"});
+  CHECK(questions[0].right == 0);
+  CHECK(questions[1].right == 1);
+  CHECK(questions[2].right == -1);
+}
+
+TEST_CASE("questions: rows with choices bring their own, and take no label words") {
+  DataSet data;
+  data.examples.push_back({7, lora::MultipleChoice{"2+2=", {" 3", " 4", " 5"}, 1}});
+  const auto questions = lora::questions_of(data, {});
+  REQUIRE(questions.size() == 1);
+  CHECK(questions[0].line == 7);
+  CHECK(questions[0].choices == Words{" 3", " 4", " 5"});
+  CHECK(questions[0].right == 1);
+  CHECK(find_label_words(data, {}).empty());
+  REQUIRE_THROWS_AS(find_label_words(data, {"4"}), lora::Error);
+}
+
+TEST_CASE("questions: there are none without words and choices") {
+  CHECK(lora::questions_of(data_of({"a", "b"}), {}).empty());
 }

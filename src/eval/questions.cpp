@@ -1,9 +1,10 @@
+#include "lora/eval/questions.h"
+
 #include <algorithm>
 #include <map>
 
 #include "lora/base/error.h"
 #include "lora/base/text.h"
-#include "lora/eval/evaluate.h"
 
 namespace lora {
 namespace {
@@ -33,12 +34,37 @@ std::string as_in_data(const std::string& word, const std::map<std::string, std:
   return spaced && word.front() != ' ' ? " " + word : word;
 }
 
+/// Number of the choice that is `answer`, spaces apart; -1 if none is.
+std::int64_t right_choice(const std::vector<std::string>& choices, const std::string& answer) {
+  const auto found = std::find_if(choices.begin(), choices.end(),
+                                  [&](const std::string& choice) { return trim(choice) == trim(answer); });
+  return found == choices.end() ? -1 : found - choices.begin();
+}
+
+bool has_choices(const DataSet& data) {
+  return !data.examples.empty() && std::holds_alternative<MultipleChoice>(data.examples[0].content);
+}
+
 }  // namespace
+
+std::vector<Question> questions_of(const DataSet& data, const std::vector<std::string>& words) {
+  std::vector<Question> questions;
+  if (!has_choices(data) && words.empty()) return questions;
+  for (const Example& example : data.examples) {
+    if (const auto* row = std::get_if<MultipleChoice>(&example.content))
+      questions.push_back({example.line, row->prompt, row->choices, static_cast<std::int64_t>(row->right)});
+    else if (const auto* row = prompt_completion(example))
+      questions.push_back({example.line, row->prompt, words, right_choice(words, row->completion)});
+  }
+  if (questions.empty()) throw Error(ExitCode::data, "label words: the data have no prompt/completion rows");
+  return questions;
+}
 
 std::vector<std::string> find_label_words(const DataSet& data, const std::vector<std::string>& given) {
   const auto counts = count_completions(data);
   std::vector<std::string> words;
   if (!given.empty()) {
+    if (has_choices(data)) throw Error(ExitCode::usage, "--label-words: the rows have choices of their own");
     for (const std::string& word : given) {
       if (trim(word).empty()) throw Error(ExitCode::usage, "--label-words: a word is empty");
       words.push_back(as_in_data(word, counts));

@@ -6,11 +6,11 @@
 
 namespace lora {
 
-/// Encodes examples for a classifier. Thread-safe; errors do not name the row. Labels must be classes
-/// already.
-class ClassRows {
+/// Encodes examples for a classifier or a regressor. Thread-safe; errors do not name the row. A classifier's
+/// labels must be classes already; a regressor's that are no finite number are data errors.
+class LabelledRows {
  public:
-  ClassRows(const Tokenizer& tokenizer, const EncodeOptions& options, const ClassLabels& labels);
+  LabelledRows(const Tokenizer& tokenizer, const EncodeOptions& options, const ClassLabels& labels);
 
   EncodedExample encode(const Content& content) const;
 

@@ -1,10 +1,13 @@
-#include "data/class_rows.h"
+#include "data/labelled_rows.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <utility>
 #include <variant>
 
 #include "lora/base/error.h"
+#include "lora/base/text.h"
 
 namespace lora {
 namespace {
@@ -14,24 +17,35 @@ void shorten(TokenIds& first, TokenIds& second, std::size_t room) {
   while (first.size() + second.size() > room) (first.size() > second.size() ? first : second).pop_back();
 }
 
+double number_of(const std::string& label) {
+  double number = 0;
+  const std::string_view text = trim(label);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && std::isfinite(number)) return number;
+  throw Error(ExitCode::data,
+              cat("label \"", printable(label), "\" is no number, and the model is a regressor"),
+              "give numbers, or export the model with --task classify");
+}
+
 }  // namespace
 
-ClassRows::ClassRows(const Tokenizer& tokenizer, const EncodeOptions& options, const ClassLabels& labels)
+LabelledRows::LabelledRows(const Tokenizer& tokenizer, const EncodeOptions& options,
+                           const ClassLabels& labels)
     : tokenizer_(tokenizer), options_(options), labels_(labels) {}
 
-EncodedExample ClassRows::encode(const Content& content) const {
+EncodedExample LabelledRows::encode(const Content& content) const {
   if (const auto* row = std::get_if<LabelledText>(&content)) return encode_text(*row);
   if (const auto* row = std::get_if<LabelledTokens>(&content)) return encode_tokens(*row);
-  throw Error(ExitCode::mismatch, "the model is a classifier, and the row has no label",
+  throw Error(ExitCode::mismatch, "the model has an output for whole texts, and the row has no label",
               "give rows of {text, label} or {input_ids, label}");
 }
 
 /// Ids that a row of `size` may have; all of them where nothing limits it.
-std::size_t ClassRows::room(std::size_t size) const {
+std::size_t LabelledRows::room(std::size_t size) const {
   return options_.max_length > 0 ? std::min(size, static_cast<std::size_t>(options_.max_length)) : size;
 }
 
-EncodedExample ClassRows::encode_text(const LabelledText& row) const {
+EncodedExample LabelledRows::encode_text(const LabelledText& row) const {
   TokenIds first = tokenizer_.encode(row.text), second;
   if (row.text_pair) second = tokenizer_.encode(*row.text_pair);
   const TokenIds none;
@@ -46,7 +60,7 @@ EncodedExample ClassRows::encode_text(const LabelledText& row) const {
 }
 
 /// The last id stays when ids are cut: [SEP] of an encoder, eos of a decoder.
-EncodedExample ClassRows::encode_tokens(const LabelledTokens& row) const {
+EncodedExample LabelledRows::encode_tokens(const LabelledTokens& row) const {
   TokenPair tokens{row.ids, {}};
   const std::size_t fitting = room(row.ids.size());
   if (fitting < row.ids.size()) {
@@ -57,12 +71,15 @@ EncodedExample ClassRows::encode_tokens(const LabelledTokens& row) const {
   return finish(std::move(tokens), row.label, row.ids.size());
 }
 
-EncodedExample ClassRows::finish(TokenPair tokens, const std::string& label, std::size_t full_size) const {
+EncodedExample LabelledRows::finish(TokenPair tokens, const std::string& label, std::size_t full_size) const {
   EncodedExample example;
   if (tokens.ids.empty()) return example;
   example.cut_tokens = static_cast<std::int64_t>(full_size - tokens.ids.size());
   EncodedRow row;
-  row.target = labels_.find(label).value();
+  if (options_.task == Task::regression)
+    row.value = number_of(label);
+  else
+    row.target = labels_.find(label).value();
   row.ids = std::move(tokens.ids);
   const bool has_types =
       std::any_of(tokens.types.begin(), tokens.types.end(), [](auto type) { return type != 0; });

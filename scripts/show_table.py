@@ -121,10 +121,18 @@ def cost_cells(variant: dict) -> list[str]:
 COST = ["trainable", "share", "file", "train peak", "train time", "CPU time"]
 
 
+def ratio(time: dict | None, base: dict) -> str:
+    return known(time, lambda known_time: f"{known_time['median_ms'] / base['median_ms']:.2f}")
+
+
 def latency_ratio(variant: dict, base: dict, shape: str) -> str:
-    if shape not in variant["latencies"]:
-        return UNKNOWN
-    return f"{variant['latencies'][shape]['median_ms'] / base['latencies'][shape]['median_ms']:.2f}"
+    return ratio(variant["latencies"].get(shape), base["latencies"][shape])
+
+
+def decode_times(variant: dict) -> dict:
+    """{"1 x 32, first token": times}"""
+    return {f"{shape}, {name.replace('_', ' ')}": times for shape, each in variant.get("decode_latencies", {}).items()
+            for name, times in each.items()}
 
 
 def study_rows(study: dict) -> list[list[str]]:
@@ -132,7 +140,10 @@ def study_rows(study: dict) -> list[list[str]]:
     base, last = study["variants"][0], study["variants"][-1]
     measures = [name for name in MEASURES if name in base["measures"]]
     seeds = measures[:1] if any(variant.get("seeds") for variant in study["variants"]) else []
-    shapes = list(base["latencies"])
+    def times_of(variant):
+        return {f"latency {shape}": time for shape, time in variant["latencies"].items()} | decode_times(variant)
+
+    times = times_of(base)
 
     def over_seeds(variant, name):
         spread = variant.get("seeds") and variant["seeds"]["measures"][name]
@@ -146,12 +157,12 @@ def study_rows(study: dict) -> list[list[str]]:
                 *(over_seeds(variant, name) for name in seeds),
                 *(figure(variant["texts"][name]) for name in last["texts"]),
                 *cost_cells(variant),
-                *(latency_ratio(variant, base, shape) for shape in shapes)]
+                *(ratio(times_of(variant).get(name), time) for name, time in times.items())]
 
     count = next((variant["seeds"]["count"] for variant in study["variants"] if variant.get("seeds")), 0)
     header = ["variant", "rate", "test loss", *(MEASURES[name] for name in measures),
               *(f"{MEASURES[name]}, {count} seeds" for name in seeds), *(TEXT_MEASURES.get(name, name) for name in last["texts"]),
-              *COST, *(f"latency {shape}" for shape in shapes)]
+              *COST, *(f"{name} (base {time['median_ms']:.1f} ms)" for name, time in times.items())]
     return [header] + [cells_of(variant) for variant in study["variants"]]
 
 
@@ -191,7 +202,7 @@ def options_text(options: dict) -> str:
 
 
 STUDY_NOTE = ("*: differs from the first trained variant on the same rows (p < 0.05, paired randomisation); CPU time: processor "
-              "time of the whole training program; latency: forward pass, ratio to the base")
+              "time of the whole training program; latency: forward pass of ROWS x TOKENS, ratio to the base")
 
 
 def render_study(study: dict, markdown: bool) -> str:

@@ -5,8 +5,8 @@ the chosen ones on test data.
   scripts/study.py configs/studies/methods.json --model models/minilm-l6.pt --data FOLDER
   scripts/study.py configs/studies/glue.json --data FOLDER_OF_DATA_SETS --part cola
 
-A data set is a folder with train.jsonl, valid.jsonl and test.jsonl. Runs are kept in runs/studies/NAME; what is there already
-is not run again. Results go to docs/tables/study-NAME.json, from which scripts/make_readme.py writes the tables in
+A data set is a folder with train.jsonl, valid.jsonl and test.jsonl. Runs are kept in --runs/NAME; what is there already is not
+run again. Results go to --tables/study-NAME.json, from which scripts/make_readme.py writes the tables in
 docs/results.md. A study file:
 
   {"question": "...", "common": {options of all}, "rates": [learning rates], "seeds": [42, 43, 44], "valid_rows": 200, "test_rows": 500,
@@ -69,9 +69,9 @@ def with_part(plan, part):
 class Study:
     """One model on one data set."""
 
-    def __init__(self, plan, name, model, data, threads):
-        self.plan, self.name, self.model, self.threads = plan, name, model, ["--threads", threads]
-        self.folder = ROOT / "runs/studies" / name
+    def __init__(self, plan, name, model, data, arguments):
+        self.plan, self.name, self.model, self.threads = plan, name, model, ["--threads", arguments.threads]
+        self.folder = arguments.runs / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data_name, self.data = data.name, self.converted(data) if "rows" in plan else data
         self.seeds = plan.get("seeds", [42])
@@ -156,7 +156,7 @@ class Study:
         for variant in comparison["variants"]:
             own = by_name.get(variant["name"], {})
             kept = {key: variant[key] for key in ("name", "loss", "trainable_parameters", "trainable_share", "file_bytes",
-                                                  "training", "measures", "latencies")}
+                                                  "training", "measures", "latencies", "decode_latencies")}
             values = [values_of(variant), *seeds.get(variant["name"], [])]
             variants.append({**kept, "rate": own.get("rate"), "sweep": own.get("sweep"), "cpu_seconds": own.get("cpu_seconds"),
                              "texts": variant["text_scores"] or {}, "seeds": spread(values) if len(values) > 1 else None})
@@ -176,22 +176,20 @@ def spread(values):
         for name in values[0]}}
 
 
-def keep(name, result):
-    out = ROOT / f"docs/tables/study-{name}.json"
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{out.relative_to(ROOT)}, runs/studies/{result.get('name', name)}/report.html", flush=True)
-
-
 def run_parts(plan, name, arguments):
     """Each part's result goes into the same file as soon as it is there."""
-    wanted = arguments.part or list(plan["parts"])
-    out = ROOT / f"docs/tables/study-{name}.json"
-    for part in wanted:
+    out = arguments.tables / f"study-{name}.json"
+    for part in arguments.part or list(plan["parts"]):
         own = with_part(plan, plan["parts"][part])
-        result = Study(own, f"{name}-{part}", ROOT / own["model"], arguments.data / own["data"], arguments.threads).result()
+        result = Study(own, f"{name}-{part}", ROOT / own["model"], arguments.data / own["data"], arguments).result()
         known = json.loads(out.read_text())["parts"] if out.exists() else {}
         parts = {**known, part: result}
-        keep(name, {"question": plan["question"], "parts": {each: parts[each] for each in plan["parts"] if each in parts}})
+        keep(out, {"question": plan["question"], "parts": {each: parts[each] for each in plan["parts"] if each in parts}})
+
+
+def keep(out, result):
+    out.write_text(json.dumps(result, indent=1) + "\n")
+    print(out, flush=True)
 
 
 def main():
@@ -202,6 +200,8 @@ def main():
                         "folders that parts name")
     parser.add_argument("--part", action="append", help="only this part; give one or more")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of the programs; default: all")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs/studies", help="folder of the runs (default runs/studies)")
+    parser.add_argument("--tables", type=Path, default=ROOT / "docs/tables", help="folder of the result (default docs/tables)")
     parser.add_argument("--name", help="of the result; default: the study file's")
     arguments = parser.parse_args()
     plan, name = json.loads(arguments.study.read_text()), arguments.name or arguments.study.stem
@@ -213,7 +213,8 @@ def main():
     elif not arguments.model:
         parser.error("--model is missing")
     else:
-        keep(name, Study(with_part(plan, {}), name, arguments.model, arguments.data, arguments.threads).result())
+        keep(arguments.tables / f"study-{name}.json",
+             Study(with_part(plan, {}), name, arguments.model, arguments.data, arguments).result())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 #include "lora/base/error.h"
 #include "lora/base/text.h"
+#include "lora/eval/evaluate.h"
 
 namespace lora {
 namespace {

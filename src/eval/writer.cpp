@@ -6,6 +6,7 @@
 #include "lora/base/log.h"
 #include "lora/base/text.h"
 #include "lora/checkpoint/adapter_folder.h"
+#include "lora/eval/evaluate.h"
 
 namespace lora {
 namespace {

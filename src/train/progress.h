@@ -8,11 +8,11 @@ namespace lora {
 /// Where a training stands.
 struct ProgressState {
   std::int64_t step = 0, total = 0;
-  double loss = 0;                  ///< nats per labelled token, or row
-  const char* unit = "nats/token";
+  double loss = 0;  ///< nats per labelled token, or row
+  std::string unit = "nats/token";
   double tokens_per_second = 0;
   std::uint64_t peak_bytes = 0;
-  double seconds = 0;               ///< since the first update began
+  double seconds = 0;  ///< since the first update began
 };
 
 /// "step 40/200  loss 2.113 nats/token  612 tok/s  peak 1.1 GiB  5m10s left"; the last part from step 3 on.
@@ -37,7 +37,7 @@ class Progress {
   void clear();
 
   bool terminal_;
-  std::size_t drawn_ = 0;            ///< characters of the bar on screen
+  std::size_t drawn_ = 0;  ///< characters of the bar on screen
   double last_line_seconds_ = -1;
 };
 

@@ -114,11 +114,12 @@ def cost_cells(variant: dict) -> list[str]:
             known(variant["trainable_share"], percent),
             human_bytes(variant["file_bytes"]),
             known(training.get("peak_bytes"), human_bytes),
-            known(training.get("seconds"), human_seconds),
-            known(variant.get("cpu_seconds"), human_seconds)]
+            known(variant.get("cpu_seconds", training.get("seconds")), human_seconds)]
 
 
-COST = ["trainable", "share", "file", "train peak", "train time", "CPU time"]
+def cost_header(variants: list[dict]) -> list[str]:
+    """Older studies know the time by the clock only."""
+    return ["trainable", "share", "file", "train peak", "CPU time" if "cpu_seconds" in variants[0] else "train time"]
 
 
 def ratio(time: dict | None, base: dict) -> str:
@@ -162,7 +163,7 @@ def study_rows(study: dict) -> list[list[str]]:
     count = next((variant["seeds"]["count"] for variant in study["variants"] if variant.get("seeds")), 0)
     header = ["variant", "rate", "test loss", *(MEASURES[name] for name in measures),
               *(f"{MEASURES[name]}, {count} seeds" for name in seeds), *(TEXT_MEASURES.get(name, name) for name in last["texts"]),
-              *COST, *(f"{name} (base {time['median_ms']:.1f} ms)" for name, time in times.items())]
+              *cost_header(study["variants"]), *(f"{name} (base {time['median_ms']:.1f} ms)" for name, time in times.items())]
     return [header] + [cells_of(variant) for variant in study["variants"]]
 
 
@@ -177,7 +178,8 @@ def main_scores(variant: dict) -> list[str]:
 
 def part_rows(parts: dict) -> list[list[str]]:
     """Variants on several models and data sets; baked models show their latency beside the adapter's."""
-    lines = [["model, data", "variant", "rate", "score", "second score", "test loss", *COST, "latency", "merged"]]
+    lines = [["model, data", "variant", "rate", "score", "second score", "test loss",
+              *cost_header([variant for part in parts.values() for variant in part["variants"]]), "latency", "merged"]]
     for part in parts.values():
         base, by_name = part["variants"][0], {variant["name"]: variant for variant in part["variants"]}
         shape = next((shape for shape in ("1 x 128",) if shape in base["latencies"]), None)

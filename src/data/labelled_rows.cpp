@@ -36,7 +36,7 @@ LabelledRows::LabelledRows(const Tokenizer& tokenizer, const EncodeOptions& opti
 EncodedExample LabelledRows::encode(const Content& content) const {
   if (const auto* row = std::get_if<LabelledText>(&content)) return encode_text(*row);
   if (const auto* row = std::get_if<LabelledTokens>(&content)) return encode_tokens(*row);
-  throw Error(ExitCode::mismatch, "the model has an output for whole texts, and the row has no label",
+  throw Error(ExitCode::mismatch, "the model is a classifier or a regressor, and the row has no label",
               "give rows of {text, label} or {input_ids, label}");
 }
 

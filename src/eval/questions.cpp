@@ -51,8 +51,8 @@ std::vector<Question> questions_of(const DataSet& data, const std::vector<std::s
   std::vector<Question> questions;
   if (!has_choices(data) && words.empty()) return questions;
   for (const Example& example : data.examples) {
-    if (const auto* row = std::get_if<MultipleChoice>(&example.content))
-      questions.push_back({example.line, row->prompt, row->choices, static_cast<std::int64_t>(row->right)});
+    if (const auto* own = std::get_if<MultipleChoice>(&example.content))
+      questions.push_back({example.line, own->prompt, own->choices, static_cast<std::int64_t>(own->right)});
     else if (const auto* row = prompt_completion(example))
       questions.push_back({example.line, row->prompt, words, right_choice(words, row->completion)});
   }

@@ -57,16 +57,6 @@ TEST_CASE("batch: packed documents follow each other, and their positions count 
   CHECK(batch.real_tokens == 4);
 }
 
-TEST_CASE("batch: a regressor's targets are the values") {
-  EncodedRow a = class_row({5, 6, 7}, {}, -1), b = class_row({8}, {}, -1);
-  a.value = 2.5;
-  b.value = -1;
-  const Batch batch = make_batch({&a, &b}, 9, Task::regression);
-  CHECK(batch.time == 3);
-  CHECK(at::equal(batch.targets, at::tensor({2.5F, -1.0F})));
-  CHECK(batch.labelled == 2);
-}
-
 TEST_CASE("batch: eos that equals the padding id is masked by length, never by id") {
   const EncodedRow a = row_of({5, 2, 6, 2}, {-100, 2, 6, 2}), b = row_of({7, 8}, {-100, 8});
   const Batch batch = make_batch({&a, &b}, 2, Task::language_model);

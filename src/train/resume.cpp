@@ -19,7 +19,7 @@ const std::set<std::string>& free_options() {
   static const std::set<std::string> names = {
       "resume",      "allow_change", "out",        "overwrite", "json",   "list_targets",
       "dry_run",     "log_every",    "save_every", "threads",   "device", "keep_checkpoints",
-      "max_minutes", "model",        "tokenizer",  "data",      "valid"};
+      "max_minutes", "model",        "tokenizer",  "data",      "valid",  "min_coverage"};
   return names;
 }
 

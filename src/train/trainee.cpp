@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <set>
 
 #include "base/json.h"
@@ -52,6 +53,24 @@ std::vector<std::int64_t> token_ids(const std::vector<std::string>& texts) {
   return ids;
 }
 
+/// usage error if targets were found in too few of the numbered layers.
+void check_coverage(const TrainConfig& config, const std::vector<Site>& sites,
+                    const std::vector<Target>& targets) {
+  std::set<int> all, found;
+  for (const Site& site : sites) all.insert(site.layer);
+  for (const Target& target : targets) found.insert(target.site->layer);
+  all.erase(-1);
+  found.erase(-1);
+  if (static_cast<double>(found.size()) >= config.min_coverage * static_cast<double>(all.size())) return;
+  std::vector<int> missing;
+  std::set_difference(all.begin(), all.end(), found.begin(), found.end(), std::back_inserter(missing));
+  throw Error(ExitCode::usage,
+              cat("--targets ", join(config.targets, ","), " are found in ", found.size(), " of ", all.size(),
+                  " layers, not in ", join(missing, ", "), "; --min-coverage asks for a share of ",
+                  config.min_coverage),
+              "--list-targets shows what each layer has");
+}
+
 /// These have no meaning where every weight is trained, or where a folder says what is.
 void refuse_extra_tensors(const TrainConfig& config, const std::string& reason) {
   if (config.bias == "none" && config.trainable_tokens.empty()) return;
@@ -90,6 +109,7 @@ void Trainee::create_adapter_for(const TrainConfig& config) {
     targets = branch_ends(program_, config.placement, config.layers);
   else if (takes_targets(config.method) && config.targets != std::vector<std::string>{"none"})
     targets = resolve_targets(program_.sites(), {config.targets, config.exclude, config.layers});
+  if (takes_targets(config.method)) check_coverage(config, program_.sites(), targets);
   adapter_ = create_adapter(program_, configured_targets(outside(targets, saved), config), saved,
                             static_cast<std::uint64_t>(config.seed));
   const bool bitfit = config.method == "bitfit";

@@ -126,6 +126,12 @@ def test_targets_that_match_nothing_name_the_nearest(refuses, train):
     refuses(CODE, ["v_porj", "nearest", "v_proj"], *train("--targets", "q_proj,v_porj"))
 
 
+def test_targets_in_few_layers_are_refused_by_choice(run, refuses, train):
+    few = train("--targets", "layers.0.self_attn.q_proj,layers.2.mlp.up_proj", "--min-coverage", 0.7)
+    refuses(CODE, ["found in 2 of 3 layers, not in 1", "a share of 0.7"], *few)
+    run(*train("--targets", "q_proj", "--min-coverage", 1, "--dry-run"))
+
+
 def test_layers_beyond_the_model(refuses, train):
     refuses(CODE, ["--layers 0-99", "layers 0-"], *train("--layers", "0-99"))
 

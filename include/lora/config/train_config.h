@@ -20,6 +20,7 @@ struct TrainConfig {
   std::vector<std::string> targets = {"all-linear"};
   std::vector<std::string> exclude;
   std::string layers;
+  double min_coverage = 0;
   std::vector<std::string> modules_to_save;
   std::string bias = "none";
   std::vector<std::string> trainable_tokens;
@@ -75,6 +76,8 @@ struct TrainConfig {
       Placeholder{"NAME"}, CommaSeparated{});
     v("exclude", exclude, "sites to leave out, in the same forms", Placeholder{"NAME"}, CommaSeparated{});
     v("layers", layers, "only these layers: 0-5,8 or first:4 or last:8", Placeholder{"RANGE"});
+    v("min_coverage", min_coverage,
+      "share of the model's layers in which a target must be found, or nothing is trained", between(0, 1));
     v("modules_to_save", modules_to_save,
       "modules trained whole and stored beside the adapter (classification heads)", Placeholder{"NAME"},
       CommaSeparated{});

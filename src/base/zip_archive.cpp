@@ -149,4 +149,26 @@ std::uint32_t zip_checksum(std::string_view bytes) {
       crc32_z(crc32_z(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
+bool has_its_checksum(const ZipEntry& entry) {
+  if (entry.method == ZipEntry::kStored) return zip_checksum(entry.bytes) == entry.checksum;
+  z_stream stream{};
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::bad_alloc();
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(entry.bytes.data()));
+  stream.avail_in = static_cast<uInt>(entry.bytes.size());
+  std::uint64_t size = 0;
+  uLong checksum = crc32_z(0, nullptr, 0);
+  Bytef buffer[1 << 15];
+  int state = Z_OK;
+  while (state == Z_OK && size <= entry.size) {
+    stream.next_out = buffer;
+    stream.avail_out = sizeof buffer;
+    state = inflate(&stream, Z_NO_FLUSH);
+    const std::size_t count = sizeof buffer - stream.avail_out;
+    checksum = crc32_z(checksum, buffer, count);
+    size += count;
+  }
+  inflateEnd(&stream);
+  return state == Z_STREAM_END && size == entry.size && checksum == entry.checksum;
+}
+
 }  // namespace lora

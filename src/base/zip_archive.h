@@ -25,4 +25,7 @@ std::vector<ZipEntry> list_zip(std::string_view archive, const std::string& plac
 
 std::uint32_t zip_checksum(std::string_view bytes);
 
+/// Whether the content, unpacked if it is compressed, has the entry's size and checksum.
+bool has_its_checksum(const ZipEntry& entry);
+
 }  // namespace lora

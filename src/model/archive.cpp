@@ -1,6 +1,7 @@
 #include "model/archive.h"
 
 #include <ATen/EmptyTensor.h>
+#include <ATen/Parallel.h>
 #include <caffe2/serialize/inline_container.h>
 
 #include <algorithm>
@@ -49,6 +50,22 @@ OpenArchive open_archive(const std::filesystem::path& path) {
                   [](const ZipEntry& entry) { return entry.name.ends_with("/constants.pkl"); });
   if (!has_code) fail_load(path, "it is a ZIP archive without TorchScript code (a torch.save() file?)");
   return archive;
+}
+
+/// LibTorch does not look at the archive's checksums, and a flipped bit of a weight changes every answer.
+/// Entries that are compressed are checked when they are unpacked.
+void check_checksums(const OpenArchive& archive, const std::filesystem::path& path) {
+  const auto count = static_cast<std::int64_t>(archive.entries.size());
+  at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const ZipEntry& entry = archive.entries[static_cast<std::size_t>(i)];
+      if (has_its_checksum(entry)) continue;
+      throw Error(
+          ExitCode::file,
+          cat("\"", path.string(), "\" is damaged: \"", printable(entry.name), "\" has not its checksum"),
+          "copy or export the file again");
+    }
+  });
 }
 
 /// Extra files may be compressed: LibTorch's reader unpacks them.
@@ -120,6 +137,7 @@ std::string short_torch_message(const std::string& what) {
 Archive load_archive(const std::filesystem::path& path) {
   return reading(path, [&] {
     OpenArchive opened = open_archive(path);
+    check_checksums(opened, path);
     ImportedModule imported = import_module(opened.file, opened.entries);
     check_extents(imported.module, path);
     if (imported.module.hasattr("training")) imported.module.eval();

@@ -3,7 +3,7 @@
 #include "base/zip_writer.h"
 #include "lora/base/error.h"
 #include "model/archive.h"
-#include "support/catch.h"
+#include "support/errors.h"
 #include "support/script_models.h"
 
 using namespace lora;
@@ -48,6 +48,23 @@ TEST_CASE("archive: missing, empty, foreign and truncated files are file errors"
   for (const double share : {0.1, 0.5, 0.9, 0.999}) {
     write(path, good.substr(0, static_cast<std::size_t>(share * static_cast<double>(good.size()))));
     CHECK(code_of_loading(path) == ExitCode::file);
+  }
+}
+
+TEST_CASE("archive: a flipped bit in any entry is a file error that names it") {
+  ScriptModels models;
+  const std::string good = bytes_of(models.transformer());
+  const auto path = models.folder() / "flipped.pt";
+  for (const ZipEntry& entry : list_zip(good, "good")) {
+    if (entry.bytes.empty()) continue;
+    const auto begin = static_cast<std::size_t>(entry.bytes.data() - good.data());
+    for (const std::size_t place : {begin, begin + entry.bytes.size() / 2, begin + entry.bytes.size() - 1}) {
+      std::string bad = good;
+      bad[place] = static_cast<char>(bad[place] ^ (1 << place % 8));
+      write(path, bad);
+      lora::test::require_error([&] { load_archive(path); }, ExitCode::file,
+                                {"flipped.pt", entry.name, "checksum"});
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -27,13 +28,8 @@ bool is_folder(const fs::path& path) { return fs::is_directory(fs::symlink_statu
 
 /// The same content under a second name.
 void keep(const fs::path& from, const fs::path& to) {
-  if (is_folder(from)) {
-    make_folder(to);
-    for (const fs::path& each : entries_of(from)) keep(each, to / each.filename());
-    sync_folder(to);
-  } else if (disk::link(from, to) != 0) {
-    write_file_atomically(to, read_file(from));  // a file system without hard links
-  }
+  if (disk::link(from, to) != 0)
+    write_file_atomically(to, read_file(from));  // not every file system has links
 }
 
 /// One name after the other: not at once, for places where a folder cannot be exchanged.
@@ -133,6 +129,11 @@ void PendingFolder::write(const std::string& name, std::string_view bytes) {
 
 void PendingFolder::accept() {
   const bool replaces = fs::exists(target_);
+  if (replaces && exchanged_) {
+    const std::vector<fs::path> kept = others();
+    exchanged_ =
+        std::none_of(kept.begin(), kept.end(), is_folder);  // a folder of more than ours stays where it is
+  }
   if (replaces && exchanged_) keep_others();
   sync_folder(path_);
   if (!replaces) {
@@ -165,10 +166,15 @@ void PendingFolder::keep_others() {
     if (!draft.is_open() || disk::fchmod(draft.get(), info.st_mode & 07777) != 0)
       throw_errno("write", target_);
   }
-  for (const fs::path& each : entries_of(target_)) {
-    const fs::path copy = path_ / each.filename();
-    if (!fs::exists(copy) && !is_temporary(each)) keep(each, copy);
-  }
+  for (const fs::path& each : others()) keep(each, path_ / each.filename());
+}
+
+std::vector<fs::path> PendingFolder::others() const {
+  std::vector<fs::path> found = entries_of(target_);
+  std::erase_if(found, [&](const fs::path& each) {
+    return is_temporary(each) || fs::exists(fs::symlink_status(path_ / each.filename()));
+  });
+  return found;
 }
 
 }  // namespace lora

@@ -44,8 +44,8 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
 
 /// A folder that takes its name only when it is complete, in place of an older one: until accept() it is a
 /// temporary beside that, removed by the destructor. Other files in the older folder are kept. Where a folder
-/// cannot be exchanged at once (a mount point, a file system without that operation) its files are, one after
-/// the other. Every failure is an io error, and leaves the older folder.
+/// cannot be exchanged at once (a mount point, folders of others in it, a file system without that operation)
+/// its files are, one after the other. Every failure is an io error, and leaves the older folder.
 class PendingFolder {
  public:
   explicit PendingFolder(const std::filesystem::path& target);
@@ -61,6 +61,8 @@ class PendingFolder {
 
  private:
   void keep_others();
+  /// What is in the older folder only.
+  std::vector<std::filesystem::path> others() const;
   void discard();
 
   std::filesystem::path target_, path_;

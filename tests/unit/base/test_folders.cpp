@@ -55,15 +55,28 @@ TEST_CASE("folders: an older folder is replaced, what others put there and its m
   const TemporaryFolder folder;
   write_pair(folder / "new", "1");
   fs::permissions(folder / "new", fs::perms::owner_all);
-  fs::create_directory(folder / "new/notes");
-  std::ofstream(folder / "new/notes/today") << "mine";
+  std::ofstream(folder / "new/notes") << "mine";
+  fs::create_symlink("nowhere", folder / "new/link");
   std::ofstream(folder / "new/.a.1.2.tmp") << "left by a killed process";
   write_pair(folder / "new", "2");
   CHECK(read_file(folder / "new/a") == "2");
-  CHECK(read_file(folder / "new/notes/today") == "mine");
-  CHECK(entries(folder / "new") == 3);
+  CHECK(read_file(folder / "new/notes") == "mine");
+  CHECK(fs::read_symlink(folder / "new/link") == "nowhere");
+  CHECK(entries(folder / "new") == 4);
   CHECK(entries(folder.path()) == 1);
   CHECK(fs::status(folder / "new").permissions() == fs::perms::owner_all);
+}
+
+TEST_CASE("folders: a folder that holds folders of others stays, and gets its files one by one") {
+  const TemporaryFolder folder;
+  write_pair(folder / "new", "1");
+  fs::create_directory(folder / "new/theirs");
+  std::ofstream(folder / "new/theirs/notes") << "mine";
+  write_pair(folder / "new", "2");
+  CHECK(read_file(folder / "new/b") == "2");
+  CHECK(fs::hard_link_count(folder / "new/theirs/notes") == 1);
+  CHECK(entries(folder / "new") == 3);
+  CHECK(entries(folder.path()) == 1);
 }
 
 TEST_CASE("folders: through a link the folder behind it is replaced") {

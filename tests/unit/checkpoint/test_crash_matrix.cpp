@@ -146,14 +146,12 @@ std::vector<Scenario> scenarios() {
       {"an adapter beside files of others",
        [](const fs::path& at) {
          write_adapter(at / "adapter", 1);
-         fs::create_directory(at / "adapter/notes");
-         for (const char* name : {"tokenizer.json", "notes/today"})
-           std::ofstream(at / "adapter" / name) << name;
+         for (const char* name : {"tokenizer.json", "notes"}) std::ofstream(at / "adapter" / name) << name;
        },
        [](const fs::path& at) { write_adapter(at / "adapter", 2); },
        [](const fs::path& at) {
          return cat(describe_adapter(at / "adapter"), content(at / "adapter/tokenizer.json"),
-                    content(at / "adapter/notes/today"));
+                    content(at / "adapter/notes"));
        }},
       {"a first checkpoint", nothing, [](const fs::path& at) { train_to(at / "run", 1); },
        [](const fs::path& at) { return describe_run(at / "run"); }},

@@ -1,4 +1,6 @@
 """What the tests of the programs share: a refusal with its code, and a small finished training."""
+import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -71,3 +73,14 @@ def trained(run, training, baking, tmp_path_factory):
     run(*training(folder / "run", "--learning-rate", 1e-2))
     run(*baking(adapter, merged))
     return SimpleNamespace(run=folder / "run", adapter=adapter, merged=merged)
+
+
+@pytest.fixture
+def figure():
+    """figure(name, key=value, ...): what a test measured, for docs/reliability.md (scripts/reliability.py)."""
+    def record(name, **values):
+        if path := os.environ.get("LORA_FIGURES"):
+            with open(path, "a") as file:
+                file.write(json.dumps({"name": name, **values}) + "\n")
+
+    return record

@@ -50,6 +50,23 @@ def test_bad_rows_may_be_skipped_by_choice_and_are_counted(run, refuses, train, 
     refuses(DATA, ["line 8"], *train("--skip-bad", 1, "--overwrite", data=data))
 
 
+def test_an_empty_split_is_found_before_the_model_is_loaded(refuses, train, rows):
+    refuses(DATA, ["rows.jsonl"], *train("--valid", rows(""), model="/none.pt"))
+
+
+def test_rows_that_are_in_both_splits_are_counted(run, train, fixtures):
+    said = run(*train("--valid", fixtures / "train.jsonl", "--dry-run"))
+    total = len((fixtures / "train.jsonl").read_text().splitlines())
+    assert f"overlap   {total} validation rows also occur in training" in said.stdout + said.stderr
+
+
+def test_a_prompt_too_long_is_cut_and_its_answer_kept(run, refuses, train, rows):
+    long_prompt = rows(json.dumps({"prompt": "the cat " * 60, "completion": " sat"}) + "\n")
+    assert "1 cut" in run(*train("--max-length", 20, data=long_prompt)).stderr
+    long_answer = rows(json.dumps({"prompt": "the cat", "completion": " sat" * 60}) + "\n")
+    refuses(DATA, ["1"], *train("--max-length", 20, "--overwrite", data=long_answer))
+
+
 def test_a_byte_order_mark_is_accepted(run, train, rows):
     run(*train(data=rows(b"\xef\xbb\xbf" + (ROW * 6).encode())))
 
@@ -76,6 +93,15 @@ def test_a_truncated_model(refuses, train, base, tmp_path, share):
     content, path = base.read_bytes(), tmp_path / "cut.pt"
     path.write_bytes(content[:int(len(content) * share)])
     refuses(FILE, [str(path)], *train(model=path))
+
+
+def test_a_flipped_bit_in_a_model(refuses, train, base, tmp_path):
+    content, path = bytearray(base.read_bytes()), tmp_path / "flipped.pt"
+    with zipfile.ZipFile(base) as archive:
+        entry = next(entry for entry in archive.infolist() if "/data/" in entry.filename)
+    content[entry.header_offset + 64 + entry.file_size // 2] ^= 1
+    path.write_bytes(content)
+    refuses(FILE, [str(path), "is damaged", entry.filename], *train(model=path))
 
 
 def test_files_that_are_no_models(refuses, train, fixtures, tmp_path):
@@ -217,6 +243,14 @@ def test_a_stopped_run_is_not_overwritten_unasked(run, refuses, train, tmp_path)
     run(*train("--max-minutes", 1e-9), code=75)
     refuses(USAGE, ["holds a run that can go on", "--resume"], *train())
     run(*train("--overwrite"))
+
+
+def test_dropout_is_off_in_evaluation(run, train, comparison, fixtures, tmp_path):
+    run(*train("--dropout", 0.9, "--steps", 8, "--valid", fixtures / "valid.jsonl"))
+    logged = [json.loads(line)["valid_loss"] for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+              if "valid_loss" in line]
+    run(*comparison(f"a=adapter:{tmp_path / 'run/adapter'}"), "--json", tmp_path / "table.json")
+    assert json.loads((tmp_path / "table.json").read_text())["variants"][0]["loss"] == pytest.approx(min(logged), rel=1e-5)
 
 
 def test_an_unfinished_run_is_no_variant(refuses, comparison, tmp_path):

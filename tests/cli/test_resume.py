@@ -83,7 +83,7 @@ def run_until(words, run, step):
     process.wait()
 
 
-def test_signals_at_random_moments_lose_nothing(command, tmp_path):
+def test_signals_at_random_moments_lose_nothing(command, tmp_path, figure):
     whole = tmp_path / "whole"
     begin = time.time()
     call(command(whole))
@@ -100,6 +100,30 @@ def test_signals_at_random_moments_lose_nothing(command, tmp_path):
     call(command(run, "--resume", "auto"))
     assert losses_of(run) == losses_of(whole)
     assert trained_bytes(run) == trained_bytes(whole)
+    figure("signals", sent=MOMENTS, stopped=stops)
+
+
+def test_kills_at_random_moments_lose_nothing_that_was_saved(command, tmp_path, figure):
+    """kill -9, with a checkpoint after every update, so that most kills meet a save."""
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    call(command(whole, "--save-every", 1))
+    chance, kills, reached = random.Random(5), 0, 0
+    for _ in range(MOMENTS):
+        process = subprocess.Popen(command(run, "--save-every", 1, "--resume", "auto"), stderr=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL)
+        await_handlers(process)
+        time.sleep(chance.random() * 0.4)
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        saved = max((int(path.name[5:]) for path in (run / "checkpoints").glob("step-*")), default=reached)
+        assert saved >= reached, "a checkpoint was lost"
+        reached = saved
+    assert kills > 0
+    call(command(run, "--save-every", 1, "--resume", "auto"))
+    assert losses_of(run) == losses_of(whole)
+    assert trained_bytes(run) == trained_bytes(whole)
+    assert not [path for path in run.rglob("*") if path.name.endswith(".tmp")]
+    figure("kills", sent=MOMENTS, killed=kills)
 
 
 def stop(words, chance, seconds):

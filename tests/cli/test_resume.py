@@ -158,7 +158,7 @@ def test_signals_from_the_first_moment_to_the_last_have_a_defined_result(command
             process.send_signal(which)
             time.sleep(0.001)
         said = process.communicate()[1]
-        assert process.returncode == 0 and which == signal.SIGUSR1 or process.returncode == 75, said
+        assert process.returncode in ((0, 75) if which == signal.SIGTERM else (0,)), said
         assert losses_of(run)[-1][0] == 60
 
 
@@ -171,7 +171,7 @@ def test_a_second_signal_ends_at_once_and_the_run_goes_on(command, tmp_path):
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
         time.sleep(0.001)
-    assert process.communicate()[1].endswith("stopped by a signal\n") and process.returncode == 75
+    assert "stopped" in process.communicate()[1] and process.returncode == 75
     call(resume(run, "--max-minutes", 0))
     assert losses_of(run) == losses_of(whole)
     assert trained_bytes(run) == trained_bytes(whole)

@@ -41,20 +41,21 @@ pid_t owner_of_temporary(const std::filesystem::path& path) {
   return parts.size() < 4 ? 0 : static_cast<pid_t>(std::atol(parts[parts.size() - 3].c_str()));
 }
 
-void check_free_space(const std::filesystem::path& path, std::uint64_t bytes) {
+void check_free_space(const std::filesystem::path& path, std::uint64_t bytes,
+                      const std::filesystem::path& shown) {
   struct statvfs info{};
-  if (::statvfs(folder_of(path).c_str(), &info) != 0) throw_errno("look at the folder of", path);
+  if (::statvfs(folder_of(path).c_str(), &info) != 0) throw_errno("look at the folder of", shown);
   const std::uint64_t free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   if (free >= bytes) return;
   throw Error(ExitCode::io,
-              cat("no room for \"", path.string(), "\": it needs ", human_bytes(bytes), ", ",
+              cat("no room for \"", shown.string(), "\": it needs ", human_bytes(bytes), ", ",
                   human_bytes(free), " are free"),
               "free space there, or choose another place");
 }
 
-FileDescriptor create_file(const std::filesystem::path& path, const std::filesystem::path& target) {
+FileDescriptor create_file(const std::filesystem::path& path, const std::filesystem::path& shown) {
   FileDescriptor file(uninterrupted([&] { return disk::open(path, O_WRONLY | O_CREAT | O_EXCL, 0600); }));
-  if (!file.is_open()) throw_errno("write", target);
+  if (!file.is_open()) throw_errno("write", shown);
   return file;
 }
 

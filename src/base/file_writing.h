@@ -27,11 +27,12 @@ bool is_temporary(const std::filesystem::path& path);
 /// The process that made it.
 pid_t owner_of_temporary(const std::filesystem::path& path);
 
-/// io error unless so many bytes are free in the file's folder.
-void check_free_space(const std::filesystem::path& path, std::uint64_t bytes);
+/// io error that names `shown` unless so many bytes are free in the file's folder.
+void check_free_space(const std::filesystem::path& path, std::uint64_t bytes,
+                      const std::filesystem::path& shown);
 
-/// O_EXCL, 0600. io error that names `target`.
-FileDescriptor create_file(const std::filesystem::path& path, const std::filesystem::path& target);
+/// O_EXCL, 0600. io error that names `shown`.
+FileDescriptor create_file(const std::filesystem::path& path, const std::filesystem::path& shown);
 
 /// The rest throw io errors that name `path`.
 void write_all(int file, std::string_view bytes, const std::filesystem::path& path);

@@ -47,13 +47,16 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
   }
 }
 
-PendingFile::PendingFile(const std::filesystem::path& target, std::uint64_t bytes)
-    : target_(behind_links(target)), path_(temporary_beside(target_)) {
+PendingFile::PendingFile(const std::filesystem::path& target, std::uint64_t bytes,
+                         const std::filesystem::path& shown)
+    : target_(behind_links(target)),
+      path_(temporary_beside(target_)),
+      shown_(shown.empty() ? target_ : shown) {
   if (is_stream(target_))
     throw Error(ExitCode::io, cat("\"", target.string(), "\" is no regular file"), "give another file name");
-  check_free_space(target_, bytes);
+  check_free_space(target_, bytes, shown_);
   name_ = std::make_unique<TemporaryName>(path_);
-  descriptor_ = create_file(path_, target_).release();
+  descriptor_ = create_file(path_, shown_).release();
 }
 
 PendingFile::~PendingFile() {
@@ -62,7 +65,7 @@ PendingFile::~PendingFile() {
 }
 
 void PendingFile::write(std::string_view bytes) {
-  write_all(descriptor_, bytes, target_);
+  write_all(descriptor_, bytes, shown_);
   unsent_ += bytes.size();
   if (unsent_ < kSendBytes) return;
   ::sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE);  // so that accept() has less to wait for
@@ -70,8 +73,8 @@ void PendingFile::write(std::string_view bytes) {
 }
 
 void PendingFile::accept() {
-  finish_file(descriptor_, target_);
-  if (disk::rename(path_, target_) != 0) throw_errno("write", target_);
+  finish_file(descriptor_, shown_);
+  if (disk::rename(path_, target_) != 0) throw_errno("write", shown_);
   path_.clear();
   name_.reset();
   sync_folder(folder_of(target_));

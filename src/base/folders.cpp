@@ -121,10 +121,14 @@ PendingFolder::~PendingFolder() { discard(); }
 void PendingFolder::write(const std::string& name, std::string_view bytes) {
   const fs::path file = path_ / name, shown = target_ / name;
   names_.push_back(std::make_unique<TemporaryName>(file));
-  check_free_space(file, bytes.size());
+  check_free_space(file, bytes.size(), shown);
   const FileDescriptor descriptor = create_file(file, shown);
   write_all(descriptor.get(), bytes, shown);
   finish_file(descriptor.get(), shown);
+}
+
+std::unique_ptr<PendingFile> PendingFolder::begin(const std::string& name, std::uint64_t bytes) const {
+  return std::make_unique<PendingFile>(path_ / name, bytes, target_ / name);
 }
 
 void PendingFolder::accept() {

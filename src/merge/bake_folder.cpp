@@ -109,10 +109,10 @@ class FolderBaker {
     for (const auto& shard : folder_.shards()) write_shard(*shard);
     refuse_unchanged();
     verify(live);
-    for (const fs::path& file : folder_.other_files())
-      write_file_atomically(out_ / file.filename(), read_file(file));
-    write_file_atomically(out_ / kHistoryFile, history + "\n");
+    for (const fs::path& file : folder_.other_files()) out_.write(file.filename().string(), read_file(file));
+    out_.write(kHistoryFile, history + "\n");
     for (NewShard& shard : written_) shard->accept();
+    out_.accept();
     report_.untouched = names_.unknown();
   }
 
@@ -130,15 +130,15 @@ class FolderBaker {
   }
 
   void write_shard(const MappedSafetensors& shard) {
-    const fs::path target = out_ / shard.path().filename();
-    auto file = std::make_unique<PendingFile>(target, fs::file_size(shard.path()));
+    const std::string name = shard.path().filename().string();
+    NewShard file = out_.begin(name, fs::file_size(shard.path()));
     file->write(shard.header());
     for (const SafetensorsEntry& entry : shard.entries()) {
       const std::string path = names_.path_of(entry.name);
       const at::Tensor value = to_merge_.count(path) ? new_value(shard, entry, path) : at::Tensor();
       file->write(value.defined() ? bytes_of(value) : shard.bytes(entry));
     }
-    undo_.facts["files"][target.filename().string()] = sha256(MappedFile(shard.path()).bytes());
+    undo_.facts["files"][name] = sha256(MappedFile(shard.path()).bytes());
     report_.bytes += fs::file_size(file->path());
     written_.push_back(std::move(file));
   }
@@ -187,7 +187,7 @@ class FolderBaker {
   }
 
   HfFolder folder_;
-  fs::path out_;
+  PendingFolder out_;
   Program& program_;
   const bool keeps_undo_;
   const AdapterMix& mix_;

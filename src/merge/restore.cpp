@@ -86,10 +86,10 @@ Restoration undo_file(const RestoreConfig& config, const Json& history, const Un
 }
 
 /// A shard with the tensors before the merge. mismatch error unless it becomes the base's file byte by byte.
-std::unique_ptr<PendingFile> restored_shard(const RestoreConfig& config, const MappedSafetensors& shard,
-                                            const Undo& undo) {
+std::unique_ptr<PendingFile> restored_shard(const RestoreConfig& config, const PendingFolder& out,
+                                            const MappedSafetensors& shard, const Undo& undo) {
   const std::string name = shard.path().filename().string();
-  auto file = std::make_unique<PendingFile>(fs::path(config.out) / name, fs::file_size(shard.path()));
+  auto file = out.begin(name, fs::file_size(shard.path()));
   const auto changed = undo.names();
   Sha256 hash;
   const auto put = [&](std::string_view bytes) {
@@ -110,13 +110,14 @@ std::unique_ptr<PendingFile> restored_shard(const RestoreConfig& config, const M
 Restoration undo_folder(const RestoreConfig& config, const Json& history, const Undo& undo) {
   base_of(config, history);
   const HfFolder folder(config.model);
+  PendingFolder out(config.out);
   std::vector<std::unique_ptr<PendingFile>> shards;
-  for (const auto& shard : folder.shards()) shards.push_back(restored_shard(config, *shard, undo));
+  for (const auto& shard : folder.shards()) shards.push_back(restored_shard(config, out, *shard, undo));
   for (const fs::path& file : folder.other_files()) {
-    if (file.filename() != kHistoryFile)
-      write_file_atomically(fs::path(config.out) / file.filename(), read_file(file));
+    if (file.filename() != kHistoryFile) out.write(file.filename().string(), read_file(file));
   }
   for (const auto& shard : shards) shard->accept();
+  out.accept();
   return {static_cast<std::int64_t>(undo.names().size()), "every weight file has the base's bytes"};
 }
 

@@ -1,5 +1,6 @@
 """Merging into the Hugging Face folder that a model was exported from."""
 import json
+import resource
 
 import pytest
 import torch
@@ -74,3 +75,19 @@ def test_the_folder_of_another_model_is_refused_with_every_tensor_that_differs(r
     result = run("lora-merge", "bake", "--model", source.file, "--adapter", tmp_path / "adapter",
                  "--hf", tmp_path / "adapter", "--out", tmp_path / "merged", code=4)
     assert "config.json" in result.stderr
+
+
+def test_a_full_disk_leaves_the_older_folder_as_it_was(run, tmp_path):
+    source = Source(tmp_path, torch.float32)
+    run("make_adapter", source.file, tmp_path / "adapter", "qv", "-", 4, 6)
+    out = tmp_path / "out/merged"
+    command = ["lora-merge", "bake", "--model", source.file, "--adapter", tmp_path / "adapter", "--hf", source.folder,
+               "--out", out]
+    run(*command)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    size = max(len(content) for content in before.values()) - 1
+    result = run(*command, "--overwrite", code=6,
+                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    assert f'cannot write "{out}/model-' in result.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in out.parent.iterdir()] == ["merged"]

@@ -19,8 +19,10 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
 /// error that names the target, and leaves an older file.
 class PendingFile {
  public:
-  /// Checks first that `bytes` fit, if they are known.
-  explicit PendingFile(const std::filesystem::path& target, std::uint64_t bytes = 0);
+  /// Checks first that `bytes` fit, if they are known. Errors name `shown`, where it is given: the place that
+  /// a file in a PendingFolder will have.
+  explicit PendingFile(const std::filesystem::path& target, std::uint64_t bytes = 0,
+                       const std::filesystem::path& shown = {});
   ~PendingFile();
   PendingFile(const PendingFile&) = delete;
   PendingFile& operator=(const PendingFile&) = delete;
@@ -32,7 +34,7 @@ class PendingFile {
   void accept();
 
  private:
-  std::filesystem::path target_, path_;
+  std::filesystem::path target_, path_, shown_;
   std::unique_ptr<TemporaryName> name_;
   int descriptor_;
   std::uint64_t unsent_ = 0;  ///< bytes that the disk was not yet asked to write
@@ -57,6 +59,8 @@ class PendingFolder {
   const std::filesystem::path& path() const { return path_; }
   /// A new file in it.
   void write(const std::string& name, std::string_view bytes);
+  /// The same, written by the caller and accepted before the folder is.
+  std::unique_ptr<PendingFile> begin(const std::string& name, std::uint64_t bytes = 0) const;
   void accept();
 
  private:

@@ -51,6 +51,18 @@ TEST_CASE("folders: a pending folder appears when it is accepted, and leaves not
   CHECK(entries(folder / "x/y") == 1);
 }
 
+TEST_CASE("folders: a file that is begun in it is named by the place that it will have") {
+  const TemporaryFolder folder;
+  PendingFolder draft(folder / "new");
+  const auto file = draft.begin("a");
+  file->write("1");
+  file->accept();
+  require_error([&] { draft.begin("b", UINT64_MAX / 2); }, ExitCode::io, {"no room for", "/new/b\""});
+  draft.accept();
+  CHECK(read_file(folder / "new/a") == "1");
+  CHECK(entries(folder / "new") == 1);
+}
+
 TEST_CASE("folders: an older folder is replaced, what others put there and its mode are kept") {
   const TemporaryFolder folder;
   write_pair(folder / "new", "1");

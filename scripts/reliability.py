@@ -123,9 +123,10 @@ also of folders. Afterwards exactly the old or exactly the new must be found, an
 
 {cases:,} cases, all of them old or new.
 
-Real processes: of {signals["sent"]} runs that got SIGTERM or SIGINT at a random moment {signals["stopped"]} stopped with 75 (the
-others were finished), and {kills["killed"]} of {kills["sent"]} were killed with -9 while they saved after every update. Both runs,
-resumed each time, ended with the losses and trained bytes of one that was never disturbed.
+Real processes: {signals["sent"]} times a training was sent SIGTERM or SIGINT at a random moment, and {signals["stopped"]} times it
+stopped with 75 (else it had just finished); {kills["killed"]} times one that saved after every update was killed with -9. Each
+was resumed until it was finished ({signals["runs"]} and {kills["runs"]} runs): losses and trained bytes are those of a run that
+was never disturbed.
 
 ## Damaged files
 Bits or bytes flipped and files cut: at every place of small files, at a sample of places of larger ones. Each result is

@@ -88,42 +88,48 @@ def test_signals_at_random_moments_lose_nothing(command, tmp_path, figure):
     begin = time.time()
     call(command(whole))
     duration = time.time() - begin
-    chance = random.Random(3)
-    run, stops = tmp_path / "run", 0
+    chance, runs, stops = random.Random(3), [tmp_path / "run"], 0
     for _ in range(MOMENTS):
-        code, said = stop(command(run, "--resume", "auto"), chance, duration / 3)
+        code, said = stop(command(runs[-1], "--resume", "auto"), chance, duration / 3)
         assert code in (0, 75), said
         stops += code == 75
         if code == 75:
             assert "stopped" in said
+        if (runs[-1] / "report.json").exists():
+            runs.append(tmp_path / f"run{len(runs)}")
     assert stops > 0
-    call(command(run, "--resume", "auto"))
-    assert losses_of(run) == losses_of(whole)
-    assert trained_bytes(run) == trained_bytes(whole)
-    figure("signals", sent=MOMENTS, stopped=stops)
+    call(command(runs[-1], "--resume", "auto"))
+    for run in runs:
+        assert losses_of(run) == losses_of(whole)
+        assert trained_bytes(run) == trained_bytes(whole)
+    figure("signals", sent=MOMENTS, stopped=stops, runs=len(runs))
 
 
 def test_kills_at_random_moments_lose_nothing_that_was_saved(command, tmp_path, figure):
     """kill -9, with a checkpoint after every update, so that most kills meet a save."""
-    whole, run = tmp_path / "whole", tmp_path / "run"
+    whole = tmp_path / "whole"
     call(command(whole, "--save-every", 1))
-    chance, kills, reached = random.Random(5), 0, 0
+    chance, runs, kills, reached = random.Random(5), [tmp_path / "run"], 0, 0
     for _ in range(MOMENTS):
-        process = subprocess.Popen(command(run, "--save-every", 1, "--resume", "auto"), stderr=subprocess.DEVNULL,
+        process = subprocess.Popen(command(runs[-1], "--save-every", 1, "--resume", "auto"), stderr=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL)
         await_handlers(process)
         time.sleep(chance.random() * 0.4)
         process.kill()
         kills += process.wait() == -signal.SIGKILL
-        saved = max((int(path.name[5:]) for path in (run / "checkpoints").glob("step-*")), default=reached)
+        if (runs[-1] / "report.json").exists():
+            runs.append(tmp_path / f"run{len(runs)}")
+            reached = 0
+        saved = max((int(path.name[5:]) for path in (runs[-1] / "checkpoints").glob("step-*")), default=0)
         assert saved >= reached, "a checkpoint was lost"
         reached = saved
     assert kills > 0
-    call(command(run, "--save-every", 1, "--resume", "auto"))
-    assert losses_of(run) == losses_of(whole)
-    assert trained_bytes(run) == trained_bytes(whole)
-    assert not [path for path in run.rglob("*") if path.name.endswith(".tmp")]
-    figure("kills", sent=MOMENTS, killed=kills)
+    call(command(runs[-1], "--save-every", 1, "--resume", "auto"))
+    for run in runs:
+        assert losses_of(run) == losses_of(whole)
+        assert trained_bytes(run) == trained_bytes(whole)
+    assert not [path for path in runs[-1].rglob("*") if path.name.endswith(".tmp")]
+    figure("kills", sent=MOMENTS, killed=kills, runs=len(runs))
 
 
 def stop(words, chance, seconds):

@@ -128,6 +128,16 @@ void write_merged(const fs::path& file, char letter) {
   pending.accept();
 }
 
+/// As a merged Hugging Face folder is: large files are written first and take their names last.
+void write_folder(const fs::path& folder, char letter) {
+  PendingFolder pending(folder);
+  const auto first = pending.begin("1.safetensors", 100), second = pending.begin("2.safetensors", 100);
+  for (const auto* shard : {&first, &second}) (*shard)->write(std::string(100, letter));
+  pending.write("config.json", std::string(10, letter));
+  for (const auto* shard : {&first, &second}) (*shard)->accept();
+  pending.accept();
+}
+
 std::string content(const fs::path& file) { return fs::exists(file) ? read_file(file) : "none"; }
 
 std::vector<Scenario> scenarios() {
@@ -138,6 +148,13 @@ std::vector<Scenario> scenarios() {
       {"a file in place of another", [](const fs::path& at) { write_merged(at / "merged.pt", 'o'); },
        [](const fs::path& at) { write_merged(at / "merged.pt", 'n'); },
        [](const fs::path& at) { return content(at / "merged.pt"); }},
+      {"a folder of several files in place of another",
+       [](const fs::path& at) { write_folder(at / "merged", 'o'); },
+       [](const fs::path& at) { write_folder(at / "merged", 'n'); },
+       [](const fs::path& at) {
+         return content(at / "merged/1.safetensors") + content(at / "merged/2.safetensors") +
+                content(at / "merged/config.json");
+       }},
       {"a first adapter", nothing, [](const fs::path& at) { write_adapter(at / "runs/adapter", 2); },
        [](const fs::path& at) { return describe_adapter(at / "runs/adapter"); }},
       {"an adapter in place of another", [](const fs::path& at) { write_adapter(at / "adapter", 1); },

@@ -108,13 +108,15 @@ def test_signals_at_random_moments_lose_nothing(command, tmp_path, figure):
 def test_kills_at_random_moments_lose_nothing_that_was_saved(command, tmp_path, figure):
     """kill -9, with a checkpoint after every update, so that most kills meet a save."""
     whole = tmp_path / "whole"
+    begin = time.time()
     call(command(whole, "--save-every", 1))
+    duration = time.time() - begin
     chance, runs, kills, reached = random.Random(5), [tmp_path / "run"], 0, 0
     for _ in range(MOMENTS):
         process = subprocess.Popen(command(runs[-1], "--save-every", 1, "--resume", "auto"), stderr=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL)
         await_handlers(process)
-        time.sleep(chance.random() * 0.4)
+        time.sleep(chance.random() * duration / 2)
         process.kill()
         kills += process.wait() == -signal.SIGKILL
         if (runs[-1] / "report.json").exists():

@@ -194,7 +194,7 @@ class Reader {
     return static_cast<std::uint64_t>(*stated);
   }
 
-  at::Tensor read_tensor(const TensorInfo& info, std::uint64_t start, std::uint64_t alignment) const {
+  at::Tensor read_tensor(const TensorInfo& info, std::uint64_t start, std::uint64_t alignment) {
     std::uint64_t size = at::elementSize(info.type);
     bool overflow = false;
     for (const std::int64_t extent : info.shape)
@@ -203,6 +203,8 @@ class Reader {
                       info.offset <= bytes_.size() - start && size <= bytes_.size() - start - info.offset;
     if (!fits)
       fail(cat("tensor \"", printable(info.name), "\" goes beyond the file's end, or is not aligned"));
+    if (size > bytes_.size() - tensor_bytes_) fail("its tensors overlap: they are larger than the file");
+    tensor_bytes_ += size;
     at::Tensor tensor = at::empty(info.shape, at::dtype(info.type));
     if (size > 0) std::memcpy(tensor.data_ptr(), bytes_.data() + start + info.offset, size);
     return tensor;
@@ -210,7 +212,7 @@ class Reader {
 
   std::string_view bytes_;
   const std::string& place_;
-  std::uint64_t position_ = 0;
+  std::uint64_t position_ = 0, tensor_bytes_ = 0;
 };
 
 class Writer {

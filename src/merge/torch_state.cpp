@@ -2,10 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
-#include <optional>
+#include <tuple>
 
 #include "lora/base/error.h"
 #include "lora/base/text.h"
@@ -14,7 +15,8 @@
 namespace lora {
 namespace {
 
-constexpr std::size_t kMostDepth = 64, kMostValues = 1 << 20;
+/// A tensor is some 25 values.
+constexpr std::size_t kMostDepth = 64, kMostValues = 1 << 17;
 
 struct StorageKind {
   const char* name;  ///< of torch's class
@@ -43,24 +45,41 @@ struct Value {
     mark
   } kind = Kind::none;
   std::int64_t integer = 0;
-  std::string text;               ///< of text; "module name" of global; key of storage
-  std::shared_ptr<Values> items;  ///< of a sequence; keys and values of a dictionary in turn
-  std::optional<StorageKind> storage;
-  at::Tensor tensor;
+  std::string_view text;                 ///< of text; name of global; key of storage
+  std::shared_ptr<Values> items = {};    ///< of a sequence; keys and values of a dictionary in turn
+  const StorageKind* storage = nullptr;  ///< of a storage and its class
+  at::Tensor tensor = {};
 };
 
+constexpr std::string_view kRebuildTensor = "torch._utils _rebuild_tensor_v2",
+                           kRebuildParameter = "torch._utils _rebuild_parameter",
+                           kDictionary = "collections OrderedDict";
+
+/// A tensor's storage, offset, shape and stride.
+using TensorPlace =
+    std::tuple<std::string_view, std::int64_t, std::vector<std::int64_t>, std::vector<std::int64_t>>;
+
+/// Values are views of the pickle, and live no longer than the machine.
 class Unpickler {
  public:
   Unpickler(std::string_view code, const std::map<std::string, std::string_view>& entries,
             const std::string& prefix, const std::string& place)
-      : code_(code), entries_(entries), prefix_(prefix), place_(place) {}
+      : code_(code), entries_(entries), prefix_(prefix), place_(place) {
+    for (const auto& [name, bytes] : entries) room_ += bytes.size();
+  }
+  /// Containers may hold themselves.
+  ~Unpickler() {
+    for (const auto& items : containers_) items->clear();
+  }
+  Unpickler(const Unpickler&) = delete;
+  Unpickler& operator=(const Unpickler&) = delete;
 
   Value run() {
     for (;;) {
       const auto opcode = static_cast<unsigned char>(take(1)[0]);
       if (opcode == '.') break;
       step(opcode);
-      if (stack_.size() + memo_.size() > kMostValues) fail("it holds too many values");
+      if (++steps_ > kMostValues) fail(cat("it has more than ", kMostValues, " operations"));
     }
     return pop();
   }
@@ -86,10 +105,10 @@ class Unpickler {
     std::memcpy(&value, take(sizeof value).data(), sizeof value);
     return value;
   }
-  std::string line() {
+  std::string_view line() {
     const std::size_t end = code_.find('\n', position_);
     if (end == std::string_view::npos) fail("it ends too early");
-    const std::string text(take(end - position_));
+    const std::string_view text = take(end - position_);
     take(1);
     return text;
   }
@@ -105,21 +124,20 @@ class Unpickler {
     return stack_.back();
   }
   void push(Value value) { stack_.push_back(std::move(value)); }
-  void push_integer(std::int64_t value) { push({Kind::integer, value, {}, {}, {}, {}}); }
-  void push_text(std::string text) { push({Kind::text, 0, std::move(text), {}, {}, {}}); }
+  void push_integer(std::int64_t value) { push({Kind::integer, value, {}}); }
+  void push_text(std::string_view text) { push({Kind::text, 0, text}); }
   void push_items(Kind kind, Values items) {
-    push({kind, 0, {}, std::make_shared<Values>(std::move(items)), {}, {}});
+    containers_.push_back(std::make_shared<Values>(std::move(items)));
+    push({kind, 0, {}, containers_.back()});
   }
 
   /// What was pushed since the last mark.
   Values since_mark() {
-    Values values;
-    while (!stack_.empty() && stack_.back().kind != Kind::mark) {
-      values.insert(values.begin(), std::move(stack_.back()));
-      stack_.pop_back();
-    }
-    if (stack_.empty()) fail("it has no mark");
-    stack_.pop_back();
+    const auto mark = std::find_if(stack_.rbegin(), stack_.rend(),
+                                   [](const Value& value) { return value.kind == Kind::mark; });
+    if (mark == stack_.rend()) fail("it has no mark");
+    Values values(std::make_move_iterator(mark.base()), std::make_move_iterator(stack_.end()));
+    stack_.erase(mark.base() - 1, stack_.end());
     return values;
   }
   void tuple(std::size_t size) {
@@ -145,7 +163,7 @@ class Unpickler {
       case ')':
         return push_items(Kind::sequence, {});  // EMPTY_LIST, EMPTY_TUPLE
       case '(':
-        return push({Kind::mark, 0, {}, {}, {}, {}});  // MARK
+        return push({Kind::mark, 0, {}});  // MARK
       case 't':
       case 'l':
         return push_items(Kind::sequence, since_mark());  // TUPLE, LIST
@@ -156,9 +174,9 @@ class Unpickler {
       case 0x87:
         return tuple(3);
       case 'X':
-        return push_text(std::string(take(number<std::uint32_t>())));  // BINUNICODE
+        return push_text(take(number<std::uint32_t>()));  // BINUNICODE
       case 0x8c:
-        return push_text(std::string(take(number<std::uint8_t>())));  // SHORT_BINUNICODE
+        return push_text(take(number<std::uint8_t>()));  // SHORT_BINUNICODE
       case 'J':
         return push_integer(number<std::int32_t>());  // BININT
       case 'K':
@@ -217,14 +235,13 @@ class Unpickler {
   }
 
   void global() {
-    const std::string module = line(), name = line(), both = cat(module, " ", name);
+    const std::string_view module = line(), name = line();
+    const std::string both = cat(module, " ", name);
     for (const StorageKind& kind : kStorages) {
-      if (both != cat("torch ", kind.name)) continue;
-      return push({Kind::global, 0, both, {}, kind, {}});
+      if (both == cat("torch ", kind.name)) return push({Kind::global, 0, kind.name, {}, &kind});
     }
-    for (const char* known :
-         {"torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter", "collections OrderedDict"}) {
-      if (both == known) return push({Kind::global, 0, both, {}, {}, {}});
+    for (std::string_view known : {kRebuildTensor, kRebuildParameter, kDictionary}) {
+      if (both == known) return push({Kind::global, 0, known});
     }
     fail(cat("it asks for \"", printable(module), ".", printable(name), "\""));
   }
@@ -236,23 +253,23 @@ class Unpickler {
     const Values& parts = *id.items;
     if (parts[0].text != "storage" || !parts[1].storage || parts[2].kind != Kind::text)
       fail("a storage has another form");
-    push({Kind::storage, 0, parts[2].text, {}, parts[1].storage, {}});
+    push({Kind::storage, 0, parts[2].text, {}, parts[1].storage});
   }
 
   void reduce() {
     const Value arguments = pop(), function = pop();
     if (function.kind != Kind::global || arguments.kind != Kind::sequence)
       fail("it calls what is no known function");
-    if (function.text == "collections OrderedDict") {
+    if (function.text == kDictionary) {
       if (!arguments.items->empty()) fail("a dictionary has another form");
       return push_items(Kind::dictionary, {});
     }
-    if (function.text == "torch._utils _rebuild_parameter") {
+    if (function.text == kRebuildParameter) {
       if (arguments.items->empty() || arguments.items->front().kind != Kind::tensor)
         fail("a parameter has another form");
       return push(arguments.items->front());
     }
-    if (function.text != "torch._utils _rebuild_tensor_v2") fail("it calls what is no known function");
+    if (function.text != kRebuildTensor) fail("it calls what is no known function");
     rebuild_tensor(*arguments.items);
   }
 
@@ -284,16 +301,31 @@ class Unpickler {
     const std::int64_t stored = static_cast<std::int64_t>(entry->second.size()) / width;
     if (shape.size() != stride.size() || !fits(shape, stride, arguments[1].integer, stored))
       fail("a tensor leaves its storage");
-    // Copied whole, because the archive's bytes are only borrowed, and then cut.
-    const at::Tensor storage = at::empty({stored}, at::dtype(type));
-    if (stored > 0)
-      std::memcpy(storage.data_ptr(), entry->second.data(), static_cast<std::size_t>(stored * width));
-    push({Kind::tensor,
-          0,
-          {},
-          {},
-          {},
-          storage.as_strided(shape, stride, arguments[1].integer).contiguous().clone()});
+    const at::Tensor view =
+        storage(entry->first, entry->second, type).as_strided(shape, stride, arguments[1].integer);
+    push({Kind::tensor, 0, {}, {}, nullptr, own(view, {entry->first, arguments[1].integer, shape, stride})});
+  }
+
+  /// The archive's bytes are only borrowed, and may be anywhere.
+  const at::Tensor& storage(const std::string& name, std::string_view bytes, at::ScalarType type) {
+    at::Tensor& copy = storages_[name];
+    if (!copy.defined()) {
+      copy = at::empty({static_cast<std::int64_t>(bytes.size() / at::elementSize(type))}, at::dtype(type));
+      if (copy.numel() > 0) std::memcpy(copy.data_ptr(), bytes.data(), copy.nbytes());
+    }
+    if (copy.scalar_type() != type) fail("a storage has two types");
+    return copy;
+  }
+
+  /// A tensor that keeps no larger storage alive; the same for the same place. All tensors that are parts
+  /// take no more than the archive, unless it is made to do harm.
+  at::Tensor own(const at::Tensor& view, TensorPlace place) {
+    if (view.is_contiguous() && view.nbytes() == view.storage().nbytes()) return view;
+    at::Tensor& part = parts_[std::move(place)];
+    if (part.defined()) return part;
+    if (view.nbytes() > room_) fail("its tensors are larger than the file");
+    room_ -= view.nbytes();
+    return part = view.clone(at::MemoryFormat::Contiguous);
   }
 
   /// The last element lies within the storage, and there are no more elements than it has.
@@ -335,23 +367,46 @@ class Unpickler {
   std::string prefix_;
   const std::string& place_;
   std::uint64_t position_ = 0;
+  std::uint64_t room_ = 0;  ///< bytes that parts of storages may still take
+  std::size_t steps_ = 0;
   Values stack_;
   std::map<std::uint32_t, Value> memo_;
+  std::vector<std::shared_ptr<Values>> containers_;
+  std::map<std::string, at::Tensor> storages_;
+  std::map<TensorPlace, at::Tensor> parts_;
 };
 
-/// Tensors of a dictionary and of the dictionaries in it. A dictionary may hold itself: the depth is limited.
-void collect(const Value& value, const std::string& prefix, std::size_t depth, TensorMap& tensors,
-             const std::string& place) {
-  if (depth > kMostDepth) throw Error(ExitCode::file, cat(place, ": dictionaries are nested too deep"));
-  for (std::size_t i = 0; i + 1 < value.items->size(); i += 2) {
-    const Value &key = (*value.items)[i], &item = (*value.items)[i + 1];
-    if (key.kind != Value::Kind::text) continue;
-    if (item.kind == Value::Kind::dictionary)
-      collect(item, cat(prefix, key.text, "."), depth + 1, tensors, place);
-    if (item.kind == Value::Kind::tensor) tensors[prefix + key.text] = item.tensor;
-    if (tensors.size() > kMostValues) throw Error(ExitCode::file, cat(place, ": it holds too many tensors"));
+/// Gathers the tensors of a dictionary and of the dictionaries in it. A dictionary may hold itself, and hold
+/// another twice: depth and number are limited.
+class Collection {
+ public:
+  explicit Collection(const std::string& place) : place_(place) {}
+
+  void add(const Value& dictionary, const std::string& prefix, std::size_t depth) {
+    if (depth > kMostDepth) fail("dictionaries are nested too deep");
+    for (std::size_t i = 0; i + 1 < dictionary.items->size(); i += 2) {
+      const Value &key = (*dictionary.items)[i], &item = (*dictionary.items)[i + 1];
+      if (++visited_ > kMostValues) fail("it holds too many tensors");
+      if (key.kind != Value::Kind::text) continue;
+      if (prefix.size() + key.text.size() > kMostName) fail("a tensor's name is too long");
+      const std::string name = cat(prefix, key.text);
+      if (item.kind == Value::Kind::dictionary) add(item, name + ".", depth + 1);
+      if (item.kind == Value::Kind::tensor) tensors_[name] = item.tensor;
+    }
   }
-}
+
+  TensorMap take() { return std::move(tensors_); }
+
+ private:
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ExitCode::file, cat(place_, ": ", what), "give the file of lora_state_dict");
+  }
+
+  static constexpr std::size_t kMostName = 1024;
+  const std::string& place_;
+  std::size_t visited_ = 0;
+  TensorMap tensors_;
+};
 
 template <class Number>
 void put(std::string& bytes, Number value) {
@@ -409,11 +464,12 @@ TensorMap read_torch_state(std::string_view archive, const std::string& place) {
     if (entries.count(prefix + "constants.pkl"))
       throw Error(ExitCode::file, cat(place, " is a TorchScript model, not an adapter"),
                   "give the file of lora_state_dict");
-    const Value state = Unpickler(bytes, entries, prefix, place).run();
+    Unpickler unpickler(bytes, entries, prefix, place);
+    const Value state = unpickler.run();
     if (state.kind != Value::Kind::dictionary) break;
-    TensorMap tensors;
-    collect(state, "", 0, tensors, place);
-    return tensors;
+    Collection collection(place);
+    collection.add(state, "", 0);
+    return collection.take();
   }
   throw Error(ExitCode::file, cat(place, " holds no dictionary of tensors"),
               "save it with torch.save(lora_state_dict(model), path)");

@@ -93,6 +93,19 @@ TEST_CASE("gguf: counts, extents and strings beyond the file are refused before 
   require_error([&] { parse_gguf("GGUX", "a"); }, ExitCode::file, {"does not begin with GGUF"});
 }
 
+TEST_CASE("gguf: tensors that share bytes cannot become larger than the file") {
+  GgufFile file;
+  for (int i = 0; i < 40; ++i) file.tensors[std::to_string(100 + i)] = at::ones({256});
+  std::string good = serialize_gguf(file);
+  for (int i = 1; i < 40; ++i) {  // all offsets become 0: the first tensor's
+    const auto at = good.find(std::to_string(100 + i)) + 3 + 4 + 8 + 4;
+    std::memset(good.data() + at, 0, 8);
+  }
+  CHECK(parse_gguf(good, "a").tensors.size() == 40);
+  good.resize(good.size() / 2);
+  require_error([&] { parse_gguf(good, "a"); }, ExitCode::file, {"overlap"});
+}
+
 TEST_CASE("torch state: tensors come back, nested dictionaries by their path") {
   const TensorMap read = read_torch_state(write_torch_state(small_state()), "a.pt");
   REQUIRE(read.size() == 2);
@@ -144,6 +157,63 @@ TEST_CASE(
   };
   CHECK(read_torch_state(archive_with(tensor('\x06')), "a.pt").at("a").numel() == 6);
   require_refused(tensor('\x07'), {"leaves its storage"});
+}
+
+TEST_CASE("torch state: pickles that multiply themselves are refused") {
+  const auto text = [](const std::string& value) {
+    const auto size = static_cast<std::uint32_t>(value.size());
+    return cat('X', std::string(reinterpret_cast<const char*>(&size), 4), value);
+  };
+  const auto tensor = [&](const char* type, char offset, char size) {
+    return cat("ctorch._utils\n_rebuild_tensor_v2\n((", text("storage"), "ctorch\n", type, "\n", text("0"),
+               text("cpu"), "K\x06tQK", offset, "(K", size, "t(K\x01t\x89tR");
+  };
+  const auto entry = [&](const std::string& name, const std::string& value) { return text(name) + value; };
+
+  // A dictionary that holds the next one twice, forty times.
+  std::string doubled = std::string("}q\0", 3);
+  for (char i = 0; i < 40; ++i)
+    doubled += cat("}(", text("a"), 'h', i, text("b"), 'h', i, "uq", static_cast<char>(i + 1));
+  require_refused(doubled + ".", {"too many tensors"});
+
+  std::string steps(1 << 18, ']');
+  require_refused(steps + ".", {"operations"});
+
+  // The same part is made once; parts that differ take room of their own.
+  std::string same = "}(", parts = "}(";
+  for (int i = 0; i < 300; ++i) {
+    same += entry(std::to_string(i), tensor("FloatStorage", '\1', '\5'));
+    parts += entry(std::to_string(i),
+                   tensor("FloatStorage", static_cast<char>(i % 5), static_cast<char>(1 + i % 5 % 2)));
+  }
+  const TensorMap read = read_torch_state(archive_with(same + "u."), "a.pt");
+  REQUIRE(read.size() == 300);
+  CHECK(read.at("0").is_same(read.at("299")));
+  CHECK(read.at("0").storage().nbytes() == 20);
+  CHECK(read_torch_state(archive_with(parts + "u."), "a.pt").size() == 300);
+  require_refused(cat("}(", entry("a", tensor("FloatStorage", '\1', '\5')),
+                      entry("b", tensor("IntStorage", '\0', '\6')), "u."),
+                  {"two types"});
+  require_refused(cat("}", entry(std::string(2000, 'n'), tensor("FloatStorage", '\0', '\6')), "s."),
+                  {"name is too long"});
+}
+
+TEST_CASE("torch state: the parts of a storage together are no larger than the file") {
+  const auto number = [](std::int32_t value) {
+    return cat('J', std::string(reinterpret_cast<const char*>(&value), 4));
+  };
+  const auto text = [](const std::string& value) {
+    return cat('X', static_cast<char>(value.size()), std::string(3, '\0'), value);
+  };
+  std::string pickle = "}(";
+  for (int i = 1; i < 40; ++i) {
+    pickle += cat(text(std::to_string(i)), "ctorch._utils\n_rebuild_tensor_v2\n((", text("storage"),
+                  "ctorch\nFloatStorage\n", text("0"), text("cpu"), number(10'000), "tQ", number(i), "(",
+                  number(10'000 - i), "t(", number(1), "t\x89tR");
+  }
+  const std::string archive =
+      write_stored_zip({{"archive/data.pkl", pickle + "u."}, {"archive/data/0", std::string(40'000, '\0')}});
+  require_error([&] { read_torch_state(archive, "a.pt"); }, ExitCode::file, {"larger than the file"});
 }
 
 TEST_CASE("zip: compressed, overlapping and doubled entries are refused") {

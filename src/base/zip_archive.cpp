@@ -139,10 +139,53 @@ class ZipReader {
   const std::string& place_;
 };
 
+/// Inflates (RFC 1951) what must become `size` bytes, and grows `content` with what comes out: a small entry
+/// that claims to be large takes no memory.
+bool inflate_all(std::string_view packed, std::uint64_t size, std::string& content) {
+  constexpr std::size_t kStep = 1 << 16;
+  z_stream stream{};
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::bad_alloc();
+  int state = Z_OK;
+  while (state == Z_OK && content.size() <= size) {
+    const std::size_t done = content.size();
+    if (stream.avail_in == 0) {
+      const std::size_t part = std::min<std::size_t>(packed.size(), kStep);
+      stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
+      stream.avail_in = static_cast<uInt>(part);
+      packed.remove_prefix(part);
+    }
+    content.resize(done + std::min<std::uint64_t>(kStep, size - done + 1));
+    stream.next_out = reinterpret_cast<Bytef*>(content.data() + done);
+    stream.avail_out = static_cast<uInt>(content.size() - done);
+    state = inflate(&stream, Z_NO_FLUSH);
+    content.resize(content.size() - stream.avail_out);
+  }
+  inflateEnd(&stream);
+  return state == Z_STREAM_END && content.size() == size;
+}
+
 }  // namespace
 
 std::vector<ZipEntry> list_zip(std::string_view archive, const std::string& place) {
   return ZipReader(archive, place).read();
+}
+
+std::string unzip(const ZipEntry& entry, const std::string& place) {
+  const auto fail = [&](const std::string& what) {
+    throw Error(ExitCode::file, cat(place, ": entry \"", printable(entry.name), "\" ", what),
+                "the file is damaged or incomplete: write or copy it again");
+  };
+  std::string content;
+  if (entry.method == ZipEntry::kStored) {
+    content = entry.bytes;
+  } else if (entry.method == ZipEntry::kDeflated) {
+    if (!inflate_all(entry.bytes, entry.size, content)) fail("cannot be unpacked");
+  } else {
+    fail(cat("is packed by method ", entry.method));
+  }
+  if (entry.checksum != 0 && zip_checksum(content) != entry.checksum)
+    fail("does not agree with its checksum");
+  return content;
 }
 
 std::uint32_t zip_checksum(std::string_view bytes) {

@@ -23,6 +23,10 @@ struct ZipEntry {
 /// several disks, entries that are there twice, overlap or leave the file. Content is not looked at.
 std::vector<ZipEntry> list_zip(std::string_view archive, const std::string& place);
 
+/// The unpacked content of an entry; its size is the caller's to bound. file error, which begins with
+/// `place`: packed in another way, of another size or checksum than the archive says (0 stands for none).
+std::string unzip(const ZipEntry& entry, const std::string& place);
+
 std::uint32_t zip_checksum(std::string_view bytes);
 
 /// Whether the content, unpacked if it is compressed, has the entry's size and checksum.

@@ -3,6 +3,8 @@
 #include <ATen/EmptyTensor.h>
 #include <ATen/Parallel.h>
 #include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/frontend/builtin_functions.h>
+#include <torch/csrc/jit/runtime/operator.h>
 
 #include <algorithm>
 #include <new>
@@ -10,8 +12,11 @@
 
 #include "lora/base/error.h"
 #include "lora/base/text.h"
+#include "model/archive_code.h"
+#include "model/code_check.h"
 #include "model/import_module.h"
 #include "model/mapped_reader.h"
+#include "model/model_trust.h"
 
 namespace lora {
 namespace {
@@ -66,6 +71,23 @@ void check_checksums(const OpenArchive& archive, const std::filesystem::path& pa
           "copy or export the file again");
     }
   });
+}
+
+bool is_aten_operator(const std::string& name) {
+  const auto symbol = c10::Symbol::aten(name);
+  return !torch::jit::getAllOperatorsFor(symbol).empty() ||
+         !torch::jit::getAllBuiltinFunctionsFor(symbol).empty();
+}
+
+/// Of a file that the user trusts for this run, LibTorch says what cannot be read.
+void check_trust(const OpenArchive& opened, const ArchiveCode& code, const std::filesystem::path& path) {
+  std::vector<CodeFinding> findings;
+  try {
+    findings = check_code(code, is_aten_operator, cat("\"", path.string(), "\""));
+  } catch (const Error&) {
+    if (!every_model_is_trusted()) throw;
+  }
+  if (!findings.empty()) require_trust(path, opened.file->bytes(), findings);
 }
 
 /// Extra files may be compressed: LibTorch's reader unpacks them.
@@ -137,8 +159,11 @@ std::string short_torch_message(const std::string& what) {
 Archive load_archive(const std::filesystem::path& path) {
   return reading(path, [&] {
     OpenArchive opened = open_archive(path);
+    const ArchiveCode code =
+        read_archive_code(opened.entries, opened.file->bytes().size(), cat("\"", path.string(), "\""));
+    if (!is_own_file(path)) check_trust(opened, code, path);
     check_checksums(opened, path);
-    ImportedModule imported = import_module(opened.file, opened.entries);
+    ImportedModule imported = import_module(opened.file, opened.entries, code);
     check_extents(imported.module, path);
     if (imported.module.hasattr("training")) imported.module.eval();
     ExtraFiles extra = extra_files(opened);

@@ -29,7 +29,8 @@ struct Archive {
   std::vector<ZipEntry> entries;  ///< views of `file`
 };
 
-/// file error: missing, no TorchScript archive, damaged. The hint says how to make one.
+/// file error: missing, no TorchScript archive, damaged. The hint says how to make one. untrusted error:
+/// code that check_code() finds fault with, in a file that the user does not trust.
 Archive load_archive(const std::filesystem::path& path);
 
 /// Only the extra files, without deserialising the module.

@@ -2,12 +2,10 @@
 
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/operator_upgraders/upgraders_entry.h>
-#include <torch/csrc/jit/serialization/import.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import_read.h>
 #include <torch/csrc/jit/serialization/import_source.h>
 #include <torch/csrc/jit/serialization/storage_context.h>
-
-#include <algorithm>
 
 #include "model/mapped_reader.h"
 
@@ -15,14 +13,14 @@ namespace lora {
 namespace {
 
 constexpr std::uintptr_t kAlignment = 64;  ///< of tensors, as LibTorch writes and allocates them
-constexpr std::string_view kCodeFolder = "code/", kDataFolder = "data/", kConstantsFolder = "constants/";
-
-struct RestoresItself {};
+constexpr std::string_view kDataFolder = "data/", kConstantsFolder = "constants/";
 
 class Importer {
  public:
-  Importer(const std::shared_ptr<MappedFile>& file, const std::vector<ZipEntry>& entries)
+  Importer(const std::shared_ptr<MappedFile>& file, const std::vector<ZipEntry>& entries,
+           const ArchiveCode& sources)
       : file_(file),
+        sources_(sources),
         reader_(std::make_shared<MappedReader>(file)),
         types_(code_, &constants_, source_loader(), reader_.version()) {
     torch::jit::populate_upgraders_graph_map();
@@ -42,18 +40,21 @@ class Importer {
  private:
   torch::jit::SourceLoader source_loader() {
     return [this](const std::string& qualifier) -> std::shared_ptr<torch::jit::Source> {
-      std::string path(kCodeFolder);
-      path += qualifier;
-      std::replace(path.begin(), path.end(), '.', '/');
-      path += ".py";
-      if (!reader_.hasRecord(path)) return nullptr;
-      const auto [data, size] = reader_.getRecord(path);
-      return std::make_shared<torch::jit::Source>(std::string(static_cast<const char*>(data.get()), size),
-                                                  path, 1);
+      const std::string* source = sources_.source_of(qualifier);
+      return source ? std::make_shared<torch::jit::Source>(*source, source_path(qualifier), 1) : nullptr;
     };
   }
 
+  /// LibTorch reads the directory of the archive itself: it must come to the pickle that was looked at.
+  void check_same(const std::string& pickle) {
+    const auto known = sources_.pickles.find(pickle);
+    const auto [data, size] = reader_.getRecord(pickle);
+    const std::string_view read(static_cast<const char*>(data.get()), size);
+    TORCH_CHECK(known != sources_.pickles.end() && known->second == read, "two entries are called ", pickle);
+  }
+
   c10::IValue read(const std::string& archive, std::string_view folder) {
+    check_same(archive + ".pkl");
     const auto type = [this](const c10::QualifiedName& name) {
       return c10::StrongTypePtr(code_, types_.loadType(name));
     };
@@ -65,11 +66,20 @@ class Importer {
   static c10::intrusive_ptr<c10::ivalue::Object> load_object(const c10::StrongTypePtr& type,
                                                              c10::IValue state) {
     const auto structure = type.type_->expect<c10::ClassType>();
-    if (structure->findMethod("__setstate__")) throw RestoresItself();
+    const std::size_t count = structure->numAttributes();
+    auto object = c10::ivalue::Object::create(type, count);
+    if (torch::jit::Function* restore = structure->findMethod("__setstate__")) {
+      const torch::jit::GraphOptimizerEnabledGuard plain(false);  // types are not settled yet
+      (*restore)({object, std::move(state)});
+      for (std::size_t i = 0; i < count; ++i) {
+        const bool may_be_none = c10::NoneType::get()->isSubtypeOf(*structure->getAttribute(i));
+        TORCH_CHECK(may_be_none || !object->getSlot(i).isNone(), "__setstate__ leaves out attribute ",
+                    structure->getAttributeName(i));
+      }
+      return object;
+    }
     const auto attributes = std::move(state).toGenericDict();
-    auto object = c10::ivalue::Object::create(type, structure->numAttributes());
-    for (std::size_t i = 0; i < structure->numAttributes(); ++i)
-      object->setSlot(i, attributes.at(structure->getAttributeName(i)));
+    for (std::size_t i = 0; i < count; ++i) object->setSlot(i, attributes.at(structure->getAttributeName(i)));
     return object;
   }
 
@@ -95,6 +105,7 @@ class Importer {
   }
 
   std::shared_ptr<MappedFile> file_;
+  const ArchiveCode& sources_;
   caffe2::serialize::PyTorchStreamReader reader_;
   std::shared_ptr<torch::jit::CompilationUnit> code_ = std::make_shared<torch::jit::CompilationUnit>();
   std::vector<c10::IValue> constants_;
@@ -105,12 +116,9 @@ class Importer {
 
 }  // namespace
 
-ImportedModule import_module(std::shared_ptr<MappedFile> file, const std::vector<ZipEntry>& entries) {
-  try {
-    return Importer(file, entries).run();
-  } catch (const RestoresItself&) {
-    return {torch::jit::load(std::make_shared<MappedReader>(file), at::kCPU), {}};
-  }
+ImportedModule import_module(std::shared_ptr<MappedFile> file, const std::vector<ZipEntry>& entries,
+                             const ArchiveCode& code) {
+  return Importer(file, entries, code).run();
 }
 
 }  // namespace lora

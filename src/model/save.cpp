@@ -9,6 +9,7 @@
 #include "lora/base/text.h"
 #include "lora/model/program.h"
 #include "model/archive.h"
+#include "model/model_trust.h"
 #include "model/program_impl.h"
 
 namespace lora {
@@ -111,6 +112,7 @@ void export_archive(const Archive& archive, PendingFile& out) {
 void Program::save(PendingFile& out, const std::map<std::string, at::Tensor>& weights,
                    const std::string& provenance_json) const {
   for (const auto& [path, value] : weights) check_same_type(impl_->archive.module, path, value);
+  remember_own_file(out.path());
   if (const auto content = new_content(impl_->archive, weights))
     return copy_archive(impl_->archive, *content, provenance_json, out);
   Archive changed = load_archive(path());

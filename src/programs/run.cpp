@@ -12,6 +12,7 @@
 #include "lora/base/text.h"
 #include "lora/base/version.h"
 #include "lora/config/config_json.h"
+#include "lora/model/trust.h"
 #include "programs/allocation.h"
 #include "programs/failure.h"
 #include "programs/standard_streams.h"
@@ -84,6 +85,7 @@ std::optional<int> prepare(const CommandInfo& info, const Strings& arguments, co
   }
   const GeneralOptions general = read_command_line(arguments, options);
   set_log_level(general.quiet ? LogLevel::warn : general.verbose ? LogLevel::debug : LogLevel::info);
+  if (general.trust_model) trust_every_model();
   if (general.help) {
     std::cout << help_text(info, options, text_columns());
   } else if (general.version) {

@@ -1,0 +1,59 @@
+#include "model/archive_code.h"
+
+#include <algorithm>
+
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+
+namespace lora {
+namespace {
+
+constexpr std::string_view kFolder = "code/", kSuffix = ".py";
+constexpr std::uint64_t kRoom = 16 << 20;
+
+}  // namespace
+
+std::string source_path(std::string_view qualifier) {
+  std::string path = cat(kFolder, qualifier);
+  std::replace(path.begin(), path.end(), '.', '/');
+  return path += kSuffix;
+}
+
+std::string source_qualifier(std::string_view path) {
+  if (!path.starts_with(kFolder) || !path.ends_with(kSuffix) || path.size() < kFolder.size() + kSuffix.size())
+    return "";
+  std::string qualifier(path.substr(kFolder.size(), path.size() - kFolder.size() - kSuffix.size()));
+  std::replace(qualifier.begin(), qualifier.end(), '/', '.');
+  return qualifier;
+}
+
+const std::string* ArchiveCode::source_of(std::string_view qualifier) const {
+  const auto found = sources.find(source_path(qualifier));
+  return found == sources.end() ? nullptr : &found->second;
+}
+
+ArchiveCode read_archive_code(const std::vector<ZipEntry>& entries, std::uint64_t archive_bytes,
+                              const std::string& place) {
+  ArchiveCode code;
+  if (entries.empty()) return code;
+  // LibTorch's root is the folder of the first entry.
+  const std::string_view first = entries.front().name, root = first.substr(0, first.find('/') + 1);
+  std::uint64_t room = archive_bytes + kRoom;
+  for (const ZipEntry& entry : entries) {
+    if (root.empty() || !entry.name.starts_with(root)) continue;
+    const std::string path = entry.name.substr(root.size());
+    const bool is_pickle = path == "data.pkl" || path == "constants.pkl";
+    if (!is_pickle && source_qualifier(path).empty()) continue;
+    if (entry.size > room) {
+      throw Error(ExitCode::file,
+                  cat(place, ": its code is larger than the file and ", human_bytes(kRoom), " (\"",
+                      printable(path), "\")"),
+                  "a model's code is some hundred kilobytes: this file is damaged or made to do harm");
+    }
+    room -= entry.size;
+    (is_pickle ? code.pickles : code.sources)[path] = unzip(entry, place);
+  }
+  return code;
+}
+
+}  // namespace lora

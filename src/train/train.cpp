@@ -65,6 +65,12 @@ std::uint64_t weight_bytes(const Program& program) {
   return bytes;
 }
 
+double mean_value(const std::vector<EncodedRow>& rows) {
+  double sum = 0;
+  for (const EncodedRow& row : rows) sum += row.value;
+  return sum / static_cast<double>(rows.size());
+}
+
 RunReport make_report(const Session& session, const Plan& plan, Trainee& trainee, const Outcome& outcome) {
   const AdamW& optimizer = trainee.optimizer();
   RunReport report;
@@ -186,6 +192,8 @@ int train(const TrainConfig& given) {
   Trainee trainee(config, session.model.program, [&](Adapter& adapter) {
     if (eva) initialise_eva(session, sampler, adapter);
   });
+  if (session.task() == Task::regression && config.init_adapter.empty())
+    trainee.start_outputs_at(mean_value(session.rows.rows));
   const Plan plan = make_plan(session, trainee, sampler, config.dry_run);
   if (config.dry_run) {
     std::cout << (config.json ? plan_json(plan).dump(2) + "\n" : plan_text(plan));

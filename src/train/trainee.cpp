@@ -142,6 +142,21 @@ void Trainee::collect_weights() {
   }
 }
 
+void Trainee::start_outputs_at(double value) {
+  const at::NoGradGuard no_grad;
+  const auto is_head_bias = [&](const std::string& path, const at::Tensor& tensor) {
+    const auto& heads = program_.info().head_modules;
+    return tensor.numel() == 1 && path.ends_with(".bias") &&
+           std::any_of(heads.begin(), heads.end(), [&](const auto& head) { return is_inside(path, head); });
+  };
+  for (auto& [path, tensor] : adapter_.saved_weights) {
+    if (is_head_bias(path, tensor)) tensor.fill_(value);
+  }
+  for (FullWeight& weight : weights_) {
+    if (is_head_bias(weight.path, weight.value)) weight.value.fill_(value);
+  }
+}
+
 std::int64_t Trainee::parameter_count() const {
   if (!full_) return adapter_.parameter_count();
   std::int64_t count = 0;

@@ -34,6 +34,11 @@ class Trainee {
   const Adapter& adapter() const { return adapter_; }
   std::int64_t parameter_count() const;
 
+  /// Lets the outputs of a regressor whose head starts untrained begin around `value`, by the head's bias, if
+  /// it has one that is trained. From zero, Adam first moves everything that is trained in the direction of
+  /// larger outputs, and adapters end up with outputs that do not depend on the text.
+  void start_outputs_at(double value);
+
   /// Switches dropout.
   void set_training(bool training) { training_ = training; }
 

@@ -37,6 +37,18 @@ def test_a_regressor_learns_and_is_measured_by_correlation(run, compared, fixtur
     assert "spearman" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.parametrize("method", ["lora", "full", "bitfit"])
+def test_a_new_head_starts_at_the_mean_label(run, fixtures, tmp_path, method):
+    data = fixtures / "values.jsonl"
+    labels = [json.loads(line)["label"] for line in data.read_text().splitlines()]
+    run("lora-train", "--model", fixtures / "tiny_regressor.pt", "--data", data, "--out", tmp_path / "run", "--steps", 1, "--batch-size",
+        len(labels), "--learning-rate", 1e-30, "--warmup", 0, "--threads", 1, "--method", method)
+    loss = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[0])["loss"]
+    mean = sum(labels) / len(labels)
+    spread = sum((label - mean) ** 2 for label in labels) / len(labels)
+    assert loss < 1.5 * spread < spread + mean ** 2   # the random head adds little to it
+
+
 def test_labels_of_a_regressor_are_numbers(refuses, fixtures, tmp_path):
     data = tmp_path / "words.jsonl"
     data.write_text('{"text": "The cat waits.", "label": 1.5}\n{"text": "The cat rests.", "label": "good"}\n')

@@ -71,6 +71,7 @@ struct FieldReader {
 Json run_report_json(const RunReport& report) {
   Json json = Json::object();
   visit(report, FieldWriter{json});
+  if (!report.profile.empty()) json["profile"] = Json::parse(report.profile);
   return json;
 }
 

@@ -56,7 +56,7 @@ struct LowRankLinear : torch::autograd::Function<LowRankLinear> {
     context->saved_data["sizes"] = x.sizes().vec();
     std::vector<std::int64_t> sizes = x.sizes().vec();
     sizes.back() = W.size(0);
-    return y.view(sizes);
+    return at::_unsafe_view(y, sizes);  // a graph may add to it in place, which autograd refuses for views
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,

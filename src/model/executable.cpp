@@ -11,6 +11,7 @@
 #include "model/method_graph.h"
 #include "model/packed_inputs.h"
 #include "model/program_impl.h"
+#include "model/rewrites/rewrite.h"
 #include "model/run_graph.h"
 
 namespace lora {
@@ -20,23 +21,42 @@ using Table = c10::intrusive_ptr<HookTable>;
 
 constexpr double kTolerance = 1e-4;  ///< of logits, relative to the largest
 
-/// One run of rewritten code: inputs, weights, hook table and what the cut adds.
-at::Tensor run_rewritten(const torch::jit::Code& code, std::vector<c10::IValue> stack, const Table& table,
-                         const at::Tensor* added = nullptr) {
+/// Inputs, weights, hook table and what the cut adds.
+std::vector<c10::IValue> with_table(std::vector<c10::IValue> stack, const Table& table,
+                                    const at::Tensor* added = nullptr) {
   stack.push_back(c10::IValue::make_capsule(table));
   if (added) stack.emplace_back(*added);
-  return logits_of(run_graph(code, std::move(stack)));
+  return stack;
 }
+
+/// One run of rewritten code.
+at::Tensor run_rewritten(const torch::jit::Code& code, std::vector<c10::IValue> stack, const Table& table,
+                         const at::Tensor* added = nullptr) {
+  return logits_of(run_graph(code, with_table(std::move(stack), table, added)));
+}
+
+/// A finished graph, whole and, if activations are checkpointed, in segments.
+struct Compiled {
+  torch::jit::Code code;
+  std::optional<SegmentedCode> segments;
+
+  at::Tensor run(std::vector<c10::IValue> stack) const {
+    if (segments && at::GradMode::is_enabled()) return segments->run(stack);
+    return logits_of(run_graph(code, std::move(stack)));
+  }
+};
 
 bool are_close(const at::Tensor& found, const at::Tensor& expected) {
   return found.sizes() == expected.sizes() &&
          (found - expected).abs().max().item<double>() <= kTolerance * expected.abs().max().item<double>();
 }
 
-/// A cut in front of the head leaves the same logits at some positions of the probe.
-bool split_agrees(const Program::Impl& program) {
+/// A cut in front of the head leaves the same logits at some positions of the probe, with these rewrites in
+/// front of it. False if one of them has no place there.
+bool split_agrees(const Program::Impl& program, const std::vector<std::string>& rewrites = {}) {
   GraphBuilder body(program.lowered, program.info.key_prefix), head(program.lowered, program.info.key_prefix);
   if (!body.keep_body() || !head.keep_head()) return false;
+  if (body.rewrite(rewrites).size() != rewrites.size()) return false;
   const at::NoGradGuard no_grad;
   const auto table = c10::make_intrusive<HookTable>(std::vector<SiteHook>{});
   const ModelInputs probe = program.probe_inputs();
@@ -60,24 +80,39 @@ bool Program::Impl::can_split() const {
   return *split;
 }
 
+bool Program::Impl::can_select_rows(std::vector<std::string> names) const {
+  if (!can_split()) return false;
+  names.emplace_back(kRowsRewrite);
+  try {
+    return split_agrees(*this, names);
+  } catch (const std::exception& error) {
+    log_debug("model", "the last layer computes every position: ", short_torch_message(error.what()));
+    return false;
+  }
+}
+
 struct Executable::Impl {
   const Program::Impl* program;
   Table table;
-  torch::jit::Code full;
-  std::optional<torch::jit::Code> body, head;
+  std::optional<Compiled> full;
+  std::optional<Compiled> body, head;
   std::shared_ptr<const MethodGraph> packed;
-  std::optional<torch::jit::Code> packed_body;
+  std::optional<Compiled> packed_body;
 };
 
 namespace {
 
 /// Precision, hooks and rewrites go in after the cut.
-torch::jit::Code finish(GraphBuilder& builder, const std::vector<HookedSite>& hooks,
-                        const std::vector<std::size_t>& order, const Program::Impl& program, bool narrow) {
+Compiled finish(GraphBuilder& builder, const std::vector<HookedSite>& hooks,
+                const std::vector<std::size_t>& order, const Program::Impl& program, bool narrow,
+                bool segments) {
+  if (program.keeps_narrow) builder.multiply_in_weight_type();
   if (narrow) builder.narrow();
   builder.hook(hooks, order);
   builder.rewrite(program.usable_rewrite_names());
-  return builder.compile();
+  Compiled compiled{builder.compile(), {}};
+  if (segments) compiled.segments = builder.compile_segments();
+  return compiled;
 }
 
 std::vector<std::size_t> site_numbers(const std::vector<HookedSite>& hooks, const std::vector<Site>& sites) {
@@ -91,27 +126,27 @@ std::vector<std::size_t> site_numbers(const std::vector<HookedSite>& hooks, cons
 }
 
 /// The packed method with rewrites: its body in front of the head.
-torch::jit::Code packed_code(const MethodGraph& packed, const std::vector<HookedSite>& hooks,
-                             const Program::Impl& program, bool narrow) {
+Compiled packed_code(const MethodGraph& packed, const std::vector<HookedSite>& hooks,
+                     const Program::Impl& program, bool narrow, bool segments) {
   GraphBuilder builder(packed.lowered, program.info.key_prefix);
   builder.keep_body();
-  return finish(builder, hooks, same_sites(hooks, builder.located()), program, narrow);
+  return finish(builder, hooks, same_sites(hooks, builder.located()), program, narrow, segments);
 }
 
 /// Two documents in one row give what they give apart.
 bool packed_agrees(const Program::Impl& program, const MethodGraph& packed) {
   const auto table = c10::make_intrusive<HookTable>(std::vector<SiteHook>{});
-  const torch::jit::Code together = packed_code(packed, {}, program, /*narrow=*/false);
+  const Compiled together = packed_code(packed, {}, program, /*narrow=*/false, /*segments=*/false);
   const ModelInputs probe = program.probe_inputs();
   const std::int64_t time = probe.input_ids.size(1), second = time - 3;
   const at::Tensor ids = at::cat({probe.input_ids[0], probe.input_ids[1].narrow(0, 0, second)}).unsqueeze(0);
   const ModelInputs documents{ids, {}, {}, {time, second}};
-  const at::Tensor positions = at::arange(time + second, ids.options());
+  const at::Tensor positions = at::tensor({std::int64_t{1}, time - 1, time, time + 2}, ids.options());
   GraphBuilder head(program.lowered, program.info.key_prefix);
   head.keep_head();
-  const at::Tensor rows = run_rewritten(together, packed.stack(packed_inputs(documents)), table, &positions);
+  const at::Tensor rows = together.run(with_table(packed.stack(packed_inputs(documents)), table, &positions));
   const at::Tensor found = run_rewritten(head.compile(), program.stack({}), table, &rows);
-  return are_close(found, program.probe_logits().flatten(0, 1).narrow(0, 0, time + second));
+  return are_close(found, program.probe_logits().flatten(0, 1).index_select(0, positions));
 }
 
 bool skips_other_documents(const Program::Impl& program, const MethodGraph& packed) {
@@ -146,16 +181,17 @@ Executable Program::executable(std::vector<HookedSite> hooks) const {
   auto impl = std::make_unique<Executable::Impl>();
   impl->program = impl_.get();
   GraphBuilder plain = builder();
-  impl->full = finish(plain, hooks, order, *impl_, narrow);
-  if (impl_->can_split()) {
+  const bool segments = impl_->checkpoints_activations, splits = impl_->can_split();
+  impl->full = finish(plain, hooks, order, *impl_, narrow, segments && !splits);
+  if (splits) {
     GraphBuilder body = builder(), head = builder();
     body.keep_body();
     head.keep_head();
-    impl->body = finish(body, hooks, order, *impl_, narrow);
-    impl->head = finish(head, hooks, order, *impl_, narrow);
+    impl->body = finish(body, hooks, order, *impl_, narrow, segments);
+    impl->head = finish(head, hooks, order, *impl_, narrow, false);
   }
   if (impl_->packed && (impl->packed = *impl_->packed))
-    impl->packed_body = packed_code(*impl->packed, hooks, *impl_, narrow);
+    impl->packed_body = packed_code(*impl->packed, hooks, *impl_, narrow, segments);
   std::vector<SiteHook> functions;
   for (HookedSite& hooked : hooks) functions.push_back(std::move(hooked.hook));
   impl->table = c10::make_intrusive<HookTable>(std::move(functions), impl_->narrow);
@@ -167,7 +203,7 @@ Executable::Executable(Executable&&) noexcept = default;
 Executable::~Executable() = default;
 
 at::Tensor Executable::logits(const ModelInputs& inputs) const {
-  return run_rewritten(impl_->full, impl_->program->stack(inputs), impl_->table);
+  return impl_->full->run(with_table(impl_->program->stack(inputs), impl_->table));
 }
 
 at::Tensor Executable::logits_at(const ModelInputs& inputs, const at::Tensor& positions) const {
@@ -177,13 +213,13 @@ at::Tensor Executable::logits_at(const ModelInputs& inputs, const at::Tensor& po
 
 at::Tensor Executable::before_head(const ModelInputs& inputs, const at::Tensor& positions) const {
   if (inputs.documents.empty())
-    return run_rewritten(impl_->body.value(), impl_->program->stack(inputs), impl_->table, &positions);
-  return run_rewritten(impl_->packed_body.value(), impl_->packed->stack(packed_inputs(inputs)), impl_->table,
-                       &positions);
+    return impl_->body.value().run(with_table(impl_->program->stack(inputs), impl_->table, &positions));
+  return impl_->packed_body.value().run(
+      with_table(impl_->packed->stack(packed_inputs(inputs)), impl_->table, &positions));
 }
 
 at::Tensor Executable::head(const at::Tensor& rows) const {
-  return run_rewritten(impl_->head.value(), impl_->program->stack({}), impl_->table, &rows);
+  return impl_->head.value().run(with_table(impl_->program->stack({}), impl_->table, &rows));
 }
 
 bool Executable::splits_at_head() const { return impl_->body.has_value(); }

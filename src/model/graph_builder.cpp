@@ -1,6 +1,7 @@
 #include "model/graph_builder.h"
 
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
+#include <torch/csrc/jit/passes/lower_tuples.h>
 
 #include <algorithm>
 
@@ -16,6 +17,7 @@ namespace lora {
 
 GraphBuilder::GraphBuilder(const Lowered& lowered, const std::string& prefix) : copy_(lowered) {
   copy_.graph = lowered.graph->copy();
+  torch::jit::LowerSimpleTuples(copy_.graph);  // traces hand values from module to module in them
   located_ = locate_sites(copy_, prefix);
   table_ = copy_.graph->addInput("hooks");
   table_->setType(c10::AnyType::get());
@@ -55,6 +57,14 @@ void GraphBuilder::narrow() {
   }
 }
 
+void GraphBuilder::multiply_in_weight_type() {
+  for (LocatedSite& site : located_) {
+    for (SiteUse& use : site.uses)
+      use.kind == SiteKind::embedding ? widen_use(use)
+                                      : void(narrow_use(use, weight_input(site.site.weight)));
+  }
+}
+
 void GraphBuilder::hook(const std::vector<HookedSite>& hooks, const std::vector<std::size_t>& order) {
   for (std::size_t i = 0; i < order.size(); ++i) {
     const LocatedSite& site = located_[order[i]];
@@ -79,6 +89,17 @@ torch::jit::Code GraphBuilder::compile() {
   torch::jit::EliminateDeadCode(copy_.graph);
   copy_.graph->lint();
   return torch::jit::Code(copy_.graph, "forward");
+}
+
+SegmentedCode GraphBuilder::compile_segments() const {
+  std::unordered_set<const torch::jit::Value*> weights = {table_};
+  for (std::size_t i = 0; i < copy_.slots.size(); ++i)
+    if (copy_.weights[copy_.slots[i].weight].is_parameter)
+      weights.insert(copy_.graph->inputs()[copy_.inputs.size() + i]);
+  if (auto code = SegmentedCode::cut(copy_.graph, weights)) return *std::move(code);
+  throw Error(ExitCode::file,
+              "--checkpoint-activations: the model's graph has no place where it could be cut",
+              "leave the option out, and lower --batch-tokens if memory is short");
 }
 
 torch::jit::Value* GraphBuilder::weight_input(const std::string& slot) const {

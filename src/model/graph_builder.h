@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/lowering.h"
+#include "model/segmented_code.h"
 #include "model/sites.h"
 
 namespace lora {
@@ -31,6 +32,9 @@ class GraphBuilder {
   /// Products of linear sites in the narrow type of the hook table. Goes before hook().
   void narrow();
 
+  /// The same where the weights themselves are in a narrower type.
+  void multiply_in_weight_type();
+
   /// Puts hook number i at site number order[i] of locate_sites.
   void hook(const std::vector<HookedSite>& hooks, const std::vector<std::size_t>& order);
 
@@ -41,6 +45,9 @@ class GraphBuilder {
   const std::vector<LocatedSite>& located() const { return located_; }
   torch::jit::Graph& graph() { return *copy_.graph; }
   torch::jit::Code compile();
+
+  /// The compiled graph in segments (segmented_code.h). file error if it cannot be cut. Goes after compile().
+  SegmentedCode compile_segments() const;
 
  private:
   torch::jit::Value* weight_input(const std::string& slot) const;

@@ -38,6 +38,16 @@ c10::Symbol linear_symbol() {
   return operation;
 }
 
+void run_widened(torch::jit::Stack& stack) {
+  torch::jit::push(stack, torch::jit::pop(stack).toTensor().to(at::kFloat));
+}
+
+c10::Symbol widened_symbol() {
+  static const c10::Symbol operation =
+      register_operation("lora::widened(Tensor narrow) -> Tensor", run_widened);
+  return operation;
+}
+
 }  // namespace
 
 at::Tensor NarrowWeights::of(const at::Tensor& weight) {
@@ -69,6 +79,12 @@ bool narrow_use(SiteUse& use, Value* narrow) {
   use.node->output()->replaceAllUsesWith(node->output());
   use.node = node;
   return true;
+}
+
+void widen_use(SiteUse& use) {
+  Node* wide = insert_before(use.node->next(), widened_symbol(), {use.node->output()});
+  use.node->output()->replaceAllUsesAfterNodeWith(wide, wide->output());
+  use.node = wide;
 }
 
 }  // namespace lora

@@ -32,4 +32,7 @@ torch::jit::Value* insert_narrowed(torch::jit::Value* weight, torch::jit::Value*
 /// the input's type, the bias is added there. False if the use has another form.
 bool narrow_use(SiteUse& use, torch::jit::Value* narrow);
 
+/// Casts what an embedding gives to float32.
+void widen_use(SiteUse& use);
+
 }  // namespace lora

@@ -199,6 +199,8 @@ void Program::use_precision(at::ScalarType type) {
   impl_->narrow = type == at::kFloat ? nullptr : std::make_shared<NarrowWeights>(type);
 }
 
+void Program::checkpoint_activations(bool on) { impl_->checkpoints_activations = on; }
+
 at::ScalarType Program::precision() const { return impl_->precision; }
 
 const std::string& Program::fingerprint() const { return impl_->fingerprint.get(); }

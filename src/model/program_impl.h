@@ -29,6 +29,8 @@ struct Program::Impl {
   at::Device device = at::kCPU;
   std::shared_future<std::string> fingerprint;
   at::ScalarType precision = at::kFloat;
+  bool keeps_narrow = false;  ///< weights of sites are in a narrower type than activations
+  bool checkpoints_activations = false;
   std::shared_ptr<NarrowWeights> narrow;  ///< null: float32 throughout
   mutable at::Tensor plain_probe;         ///< probe_logits()
   mutable std::optional<bool> split;
@@ -56,6 +58,9 @@ struct Program::Impl {
 
   /// Whether the graph can be cut in front of the head: tried once on the probe, without hooks.
   bool can_split() const;
+
+  /// Whether the end of the graph can work on chosen rows alone, beside these rewrites: tried on the probe.
+  bool can_select_rows(std::vector<std::string> names) const;
 
   /// The method `packed` if it can be used: tried once on the probe, without hooks. Null if not.
   std::shared_ptr<const MethodGraph> usable_packed() const;

@@ -10,6 +10,7 @@
 #include "model/program_impl.h"
 #include "model/rewrites/rewrite.h"
 #include "model/run_graph.h"
+#include "model/tracer.h"
 
 namespace lora {
 namespace {
@@ -22,6 +23,21 @@ std::vector<std::string> known_names() {
   return names;
 }
 
+/// Tells what a recorded run did the plain way from the places that were rewritten.
+void count_plain(torch::jit::Graph& graph, const RecordedValues& values,
+                 const std::vector<std::string>& names, std::vector<RewriteCount>& counts) {
+  for (const Rewrite& each : all_rewrites()) {
+    if (!each.plain || std::find(names.begin(), names.end(), each.name) == names.end()) continue;
+    const PlainPlaces plain = each.plain(graph, values);
+    if (plain.left + plain.unfit == 0) continue;
+    auto count =
+        std::find_if(counts.begin(), counts.end(), [&](const auto& one) { return one.name == each.name; });
+    if (count == counts.end()) count = counts.insert(count, {each.name});
+    count->places -= plain.unfit;
+    count->plain = plain.left + plain.unfit;
+  }
+}
+
 /// The probe's logits with these rewrites, and where they were made.
 at::Tensor rewritten_logits(const Program::Impl& program, const std::vector<std::string>& names,
                             std::vector<RewriteCount>& counts) {
@@ -29,7 +45,11 @@ at::Tensor rewritten_logits(const Program::Impl& program, const std::vector<std:
   counts = builder.rewrite(names);
   std::vector<c10::IValue> stack = program.stack(program.probe_inputs());
   stack.push_back(c10::IValue::make_capsule(c10::make_intrusive<HookTable>(std::vector<SiteHook>{})));
-  return logits_of(run_graph(builder.compile(), std::move(stack)));
+  const torch::jit::Code code = builder.compile();
+  const RecordedValues values = record_run(builder.graph(), stack);
+  if (values.empty()) return logits_of(run_graph(code, std::move(stack)));
+  count_plain(builder.graph(), values, names, counts);
+  return logits_of(values.at(builder.graph().outputs()[0]));
 }
 
 /// The rewrites among `names` that were made, or nothing if they change the logits.
@@ -56,17 +76,25 @@ const std::vector<RewriteCount>& Program::Impl::usable_rewrites() const {
   if (wanted_rewrites.empty()) return *rewrites;
   const at::NoGradGuard no_grad;
   const at::Tensor& expected = probe_logits();
-  if (const auto all = tried(*this, wanted_rewrites, expected)) return *(rewrites = *all);
-  for (const std::string& name : wanted_rewrites) {
-    const auto one = tried(*this, {name}, expected);
-    if (one) rewrites->insert(rewrites->end(), one->begin(), one->end());
+  if (const auto all = tried(*this, wanted_rewrites, expected)) {
+    rewrites = *all;
+  } else {
+    for (const std::string& name : wanted_rewrites) {
+      const auto one = tried(*this, {name}, expected);
+      if (one) rewrites->insert(rewrites->end(), one->begin(), one->end());
+    }
   }
+  const bool rows_wanted =
+      std::find(wanted_rewrites.begin(), wanted_rewrites.end(), kRowsRewrite) != wanted_rewrites.end();
+  if (rows_wanted && can_select_rows(usable_rewrite_names()))
+    rewrites->push_back({std::string(kRowsRewrite), 1});
   return *rewrites;
 }
 
 std::vector<std::string> Program::Impl::usable_rewrite_names() const {
   std::vector<std::string> names;
-  for (const RewriteCount& each : usable_rewrites()) names.push_back(each.name);
+  for (const RewriteCount& each : usable_rewrites())
+    if (each.places > 0) names.push_back(each.name);
   return names;
 }
 

@@ -31,12 +31,14 @@ std::string rows_of(const Session& session, const Update& update) {
 
 }  // namespace
 
-Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder& run)
+Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder& run,
+           Profile* profile)
     : session_(session),
       plan_(plan),
       sampler_(sampler),
       trainee_(trainee),
       run_(run),
+      profile_(profile),
       progress_(stderr_is_terminal()),
       checkpoints_(run.path(), session.config.keep_checkpoints),
       gradients_(trainee.adapter()) {}
@@ -91,6 +93,7 @@ void Loop::stop() {
 }
 
 bool Loop::save_checkpoint() {
+  const Profile::Scope scope(profile_, Phase::saving);
   const auto write_adapter = [&](const std::filesystem::path& folder) {
     if (trainee_.is_full()) return;
     trainee_.save(folder / "adapter", {}, provenance(session_, outcome_.updates),
@@ -165,7 +168,9 @@ void Loop::restore(const TrainingState& state) {
 void Loop::update(std::int64_t number) {
   const MemoryMeter meter;
   const double start = monotonic_seconds();
+  if (profile_) profile_->begin_update();
   const StepResult result = step(number);
+  if (profile_) profile_->end_update(result);
   step_seconds_.push_back(monotonic_seconds() - start);
   outcome_.activation_bytes = std::max(outcome_.activation_bytes, meter.peak_bytes());
   outcome_.tokens += result.tokens;
@@ -175,8 +180,8 @@ void Loop::update(std::int64_t number) {
 
 StepResult Loop::step(std::int64_t number) {
   try {
-    return run_step(session_, trainee_, sampler_.update(number), sampler_.layout(), plan_.schedule.at(number),
-                    parts_);
+    const Update rows = profiled(profile_, Phase::data, [&] { return sampler_.update(number); });
+    return run_step(session_, trainee_, rows, sampler_.layout(), plan_.schedule.at(number), parts_, profile_);
   } catch (const Error& error) {
     trainee_.set_training(false);
     if (error.code() != ExitCode::memory || number == 0) throw;
@@ -268,7 +273,9 @@ bool Loop::validate(std::int64_t step, bool last) {
     return true;
   }
   const double start = monotonic_seconds();
-  const Quality quality = session_.validation->run(trainee_.executable(), session_.model.program.device());
+  const Quality quality = profiled(profile_, Phase::validation, [&] {
+    return session_.validation->run(trainee_.executable(), session_.model.program.device());
+  });
   const Validation validation{step, quality.loss, quality.accuracy};
   const bool better =
       std::isfinite(validation.loss) && (!outcome_.best || validation.loss < outcome_.best->loss);
@@ -291,6 +298,7 @@ bool Loop::validate(std::int64_t step, bool last) {
 }
 
 void Loop::keep(std::int64_t step, const std::optional<Validation>& validation, bool last) {
+  const Profile::Scope scope(profile_, Phase::saving);
   try {
     outcome_.checkpoint_bytes =
         trainee_.save(run_.adapter(), run_.model(), provenance(session_, step),

@@ -10,6 +10,7 @@
 #include "lora/data/batch.h"
 #include "train/gradient_check.h"
 #include "train/plan.h"
+#include "train/profile.h"
 #include "train/progress.h"
 #include "train/run_record.h"
 #include "train/session.h"
@@ -34,7 +35,8 @@ struct Outcome {
 /// The updates of a training with validation, best checkpoint, early stopping and metrics.
 class Loop {
  public:
-  Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder& run);
+  Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder& run,
+       Profile* profile = nullptr);
 
   /// Goes on from a checkpoint.
   void restore(const TrainingState& state);
@@ -71,6 +73,7 @@ class Loop {
   const Sampler& sampler_;
   Trainee& trainee_;
   RunFolder& run_;
+  Profile* profile_;  ///< null unless it was asked for
   Progress progress_;
   Outcome outcome_;
   CheckpointStore checkpoints_;

@@ -10,6 +10,7 @@
 #include "lora/base/process.h"
 #include "lora/base/text.h"
 #include "lora/kernels/cross_entropy.h"
+#include "train/profile.h"
 
 namespace lora {
 namespace {
@@ -26,26 +27,33 @@ at::Tensor squared_error_sum(const at::Tensor& outputs, const at::Tensor& target
   return at::mse_loss(outputs.squeeze(1).to(at::kFloat), targets, at::Reduction::Sum);
 }
 
-/// The whole pass as one graph.
-double loss_at_once(const at::Tensor& logits, const at::Tensor& targets, const Objective& objective) {
-  const at::Tensor loss = objective.task == Task::regression
-                              ? squared_error_sum(logits, targets)
-                              : cross_entropy_sum(logits, targets, objective.label_smoothing);
+/// Backward from the loss of logits that `logits` makes.
+template <class Logits>
+double loss_at_once(Logits logits, const at::Tensor& targets, const Objective& objective, Profile* profile) {
+  const at::Tensor loss = profiled(profile, Phase::forward, [&] {
+    return objective.task == Task::regression
+               ? squared_error_sum(logits(), targets)
+               : cross_entropy_sum(logits(), targets, objective.label_smoothing);
+  });
   const double value = loss.item<double>();
+  const Profile::Scope scope(profile, Phase::backward);
   if (std::isfinite(value)) loss.backward();
   return value;
 }
 
-double loss_by_parts(const Executable& executable, const Batch& batch, const Objective& objective) {
-  const at::Tensor rows = executable.before_head(batch.inputs, batch.positions);
+double loss_by_parts(const Executable& executable, const Batch& batch, const Objective& objective,
+                     Profile* profile) {
+  const at::Tensor rows = profiled(profile, Phase::forward,
+                                   [&] { return executable.before_head(batch.inputs, batch.positions); });
   std::vector<at::Tensor> gradients;
   double sum = 0;
   for_each_head_part(rows.detach(), [&](std::int64_t begin, const at::Tensor& part) {
     at::Tensor leaf = part.detach().set_requires_grad(rows.requires_grad());
     const at::Tensor targets = batch.targets.narrow(0, begin, leaf.size(0));
-    sum += loss_at_once(executable.head(leaf), targets, objective);
+    sum += loss_at_once([&] { return executable.head(leaf); }, targets, objective, profile);
     if (leaf.grad().defined()) gradients.push_back(leaf.grad());
   });
+  const Profile::Scope scope(profile, Phase::backward);
   if (rows.requires_grad() && std::isfinite(sum)) rows.backward(at::cat(gradients));
   return sum;
 }
@@ -67,12 +75,15 @@ Batch micro_batch(const Session& session, const std::vector<std::size_t>& rows, 
   return micro_batch(session, pick(session.rows.rows, rows), layout);
 }
 
-double add_loss_gradient(const Executable& executable, const Batch& batch, const Objective& objective) {
+double add_loss_gradient(const Executable& executable, const Batch& batch, const Objective& objective,
+                         Profile* profile) {
   try {
-    if (has_text_head(objective.task))
-      return loss_at_once(executable.logits(batch.inputs), batch.targets, objective);
-    if (executable.splits_at_head()) return loss_by_parts(executable, batch, objective);
-    return loss_at_once(executable.logits_at(batch.inputs, batch.positions), batch.targets, objective);
+    const bool whole = has_text_head(objective.task);
+    if (!whole && executable.splits_at_head()) return loss_by_parts(executable, batch, objective, profile);
+    const auto logits = [&] {
+      return whole ? executable.logits(batch.inputs) : executable.logits_at(batch.inputs, batch.positions);
+    };
+    return loss_at_once(logits, batch.targets, objective, profile);
   } catch (const std::exception& error) {
     if (is_out_of_memory(error)) out_of_memory(batch);
     throw;

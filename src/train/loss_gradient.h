@@ -7,6 +7,8 @@
 
 namespace lora {
 
+class Profile;
+
 /// What training minimises.
 struct Objective {
   Task task;
@@ -23,6 +25,7 @@ Batch micro_batch(const Session& session, const std::vector<std::size_t>& rows, 
 /// regressor. A language model's head runs on a part of the labelled positions at a time, forward and
 /// backward, so that few logits are there at once; the gradient of what enters the head then goes back
 /// through the body. Nothing goes back if the loss is not finite. memory error if it does not fit.
-double add_loss_gradient(const Executable& executable, const Batch& batch, const Objective& objective);
+double add_loss_gradient(const Executable& executable, const Batch& batch, const Objective& objective,
+                         Profile* profile = nullptr);
 
 }  // namespace lora

@@ -83,7 +83,10 @@ double estimate_seconds(const Plan& plan) {
 
 std::string rewrites_text(const Plan& plan) {
   std::vector<std::string> each;
-  for (const RewriteCount& rewrite : plan.rewrites) each.push_back(cat(rewrite.name, " ", rewrite.places));
+  for (const RewriteCount& rewrite : plan.rewrites) {
+    each.push_back(cat(rewrite.name, " ", rewrite.places));
+    if (rewrite.plain > 0) each.back() += cat(" (", rewrite.plain, " plain)");
+  }
   return each.empty() ? "" : cat("rewrites  ", join(each, ", "), "\n");
 }
 
@@ -180,8 +183,11 @@ std::string plan_text(const Plan& plan) {
 }
 
 Json plan_json(const Plan& plan) {
-  Json targets = Json::array(), rewrites = Json::object();
-  for (const RewriteCount& rewrite : plan.rewrites) rewrites[rewrite.name] = rewrite.places;
+  Json targets = Json::array(), rewrites = Json::object(), plain = Json::object();
+  for (const RewriteCount& rewrite : plan.rewrites) {
+    if (rewrite.places > 0) rewrites[rewrite.name] = rewrite.places;
+    if (rewrite.plain > 0) plain[rewrite.name] = rewrite.plain;
+  }
   for (const TargetGroup& group : plan.targets) {
     targets.push_back({{"name", group.name}, {"count", group.count}, {"layers", group.layers}});
   }
@@ -197,6 +203,7 @@ Json plan_json(const Plan& plan) {
           {"valid_rows", plan.valid_rows},
           {"overlap", plan.overlap},
           {"rewrites", rewrites},
+          {"rewrites_left_plain", plain},
           {"packed", plan.packed},
           {"padding_share", plan.padding_share},
           {"batch_size", plan.batch_size},

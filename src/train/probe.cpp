@@ -52,8 +52,9 @@ constexpr std::int64_t kEnoughTokens = 64;
 /// The row's end, where its labels are; the whole row if memory grows faster than its length.
 EncodedRow sample_of(const Session& session, const EncodedRow& row) {
   const auto& rewrites = session.model.program.rewrites();
-  const bool linear = std::any_of(rewrites.begin(), rewrites.end(),
-                                  [](const RewriteCount& each) { return each.name == "attention"; });
+  const bool linear = std::any_of(rewrites.begin(), rewrites.end(), [](const RewriteCount& each) {
+    return each.name == "attention" && each.plain == 0;
+  });
   if (!linear || static_cast<std::int64_t>(row.ids.size()) <= kEnoughTokens) return row;
   EncodedRow end = row;
   const auto keep_end = [](auto& values) {

@@ -19,7 +19,8 @@ const std::set<std::string>& free_options() {
   static const std::set<std::string> names = {
       "resume",      "allow_change", "out",        "overwrite", "json",   "list_targets",
       "dry_run",     "log_every",    "save_every", "threads",   "device", "keep_checkpoints",
-      "max_minutes", "model",        "tokenizer",  "data",      "valid",  "min_coverage"};
+      "max_minutes", "model",        "tokenizer",  "data",      "valid",  "min_coverage",
+      "profile",     "checkpoint_activations"};
   return names;
 }
 

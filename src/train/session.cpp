@@ -21,6 +21,10 @@ DataSet read_logged(const std::string& path, const DataConfig& config) {
   return data;
 }
 
+at::ScalarType base_type(const std::string& name) {
+  return name == "bf16" ? at::kBFloat16 : name == "fp16" ? at::kHalf : at::kFloat;
+}
+
 }  // namespace
 
 Session open_session(const TrainConfig& config) {
@@ -31,6 +35,8 @@ Session open_session(const TrainConfig& config) {
   Session session{
       config, threads, load_model(config.model, data), {}, std::move(data), {}, std::move(valid_data),
       {},     {}};
+  if (config.base_dtype != "file") session.model.program.use_base_type(base_type(config.base_dtype));
+  session.model.program.checkpoint_activations(config.checkpoint_activations);
   session.encoding = session.model.encoding(config.data);
   session.rows = encode(session.data, *session.model.tokenizer, session.encoding, threads);
   if (!session.valid_data) return session;

@@ -8,22 +8,25 @@
 #include "lora/base/error.h"
 #include "lora/base/log.h"
 #include "train/loss_gradient.h"
+#include "train/profile.h"
 
 namespace lora {
 
 namespace {
 
 /// Loss and gradient of the whole update, not yet divided.
-StepResult accumulate(const Session& session, Trainee& trainee, const Update& update, Layout layout) {
+StepResult accumulate(const Session& session, Trainee& trainee, const Update& update, Layout layout,
+                      Profile* profile) {
   StepResult result;
   trainee.optimizer().zero_grad();
   for (const auto& rows : update.micro_batches) {
-    const Batch batch = micro_batch(session, rows, layout);
+    const Batch batch = profiled(profile, Phase::data, [&] { return micro_batch(session, rows, layout); });
     result.tokens += batch.real_tokens;
     result.longest = std::max(result.longest, batch.time);
     if (batch.labelled == 0) continue;
+    result.positions += batch.rows * batch.time;
     result.labelled += batch.labelled;
-    result.loss_sum += add_loss_gradient(trainee.executable(), batch, objective_of(session));
+    result.loss_sum += add_loss_gradient(trainee.executable(), batch, objective_of(session), profile);
   }
   return result;
 }
@@ -35,12 +38,12 @@ bool can_be_split(const Update& update, std::int64_t parts) {
 
 /// accumulate() in as many parts as memory needs; the random generator starts each attempt as it was.
 StepResult accumulate_in_parts(const Session& session, Trainee& trainee, const Update& update, Layout layout,
-                               std::int64_t& parts) {
+                               std::int64_t& parts, Profile* profile) {
   at::Generator generator = at::globalContext().defaultGenerator(session.model.program.device());
   const at::Tensor random_state = generator.get_state();
   for (;;) {
     try {
-      return accumulate(session, trainee, split(update, parts), layout);
+      return accumulate(session, trainee, split(update, parts), layout, profile);
     } catch (const Error& error) {
       if (error.code() != ExitCode::memory) throw;
       generator.set_state(random_state);
@@ -69,13 +72,14 @@ Update split(const Update& update, std::int64_t parts) {
 }
 
 StepResult run_step(const Session& session, Trainee& trainee, const Update& update, Layout layout,
-                    double learning_rate, std::int64_t& parts) {
+                    double learning_rate, std::int64_t& parts, Profile* profile) {
   trainee.set_training(true);
-  StepResult result = accumulate_in_parts(session, trainee, update, layout, parts);
+  StepResult result = accumulate_in_parts(session, trainee, update, layout, parts, profile);
   trainee.set_training(false);
   if (result.labelled == 0) return result;
   result.finite = std::isfinite(result.loss_sum);
   if (!result.finite) return result;
+  const Profile::Scope scope(profile, Phase::optimizer);
   result.gradient_norm =
       trainee.optimizer().scale_and_clip(1.0 / static_cast<double>(result.labelled), session.config.clip);
   result.finite = std::isfinite(result.gradient_norm);

@@ -13,6 +13,7 @@
 #include "train/list_targets.h"
 #include "train/loop.h"
 #include "train/plan.h"
+#include "train/profile.h"
 #include "train/resume.h"
 #include "train/run_record.h"
 #include "train/session.h"
@@ -27,6 +28,14 @@ void check_options(const TrainConfig& config) {
   if (config.patience > 0 && config.valid.empty()) {
     throw Error(ExitCode::usage, "--patience needs validation rows", "give them with --valid FILE");
   }
+  const bool narrow = config.base_dtype == "bf16" || config.base_dtype == "fp16";
+  if (narrow && config.method == "full")
+    throw Error(ExitCode::usage, "--base-dtype is the type of frozen weights; --method full has none",
+                "leave it out");
+  if (narrow && config.model.precision != "fp32")
+    throw Error(ExitCode::usage,
+                "--base-dtype says in which type weights are multiplied, as --precision does",
+                "give one of them");
   if (config.out.empty()) return;
   std::error_code ignored;
   for (const char* written : {"model.pt", "adapter"}) {
@@ -51,8 +60,12 @@ SamplerOptions sampler_options(const TrainConfig& config, const Program& program
   return options;
 }
 
+void log_lines(const char* part, const std::string& text) {
+  for (const std::string& line : split(trim(text), '\n')) log_info(part, line);
+}
+
 void show_plan(const Plan& plan) {
-  for (const std::string& line : split(trim(plan_text(plan)), '\n')) log_info("plan", line);
+  log_lines("plan", plan_text(plan));
   if (plan.available_bytes && plan.peak_bytes > plan.available_bytes) {
     log_warn("plan", "about ", human_bytes(plan.peak_bytes), " are needed and ",
              human_bytes(plan.available_bytes), " are there; lower --batch-tokens or --max-length");
@@ -124,7 +137,9 @@ void print_outcome(const Outcome& outcome, const RunReport& report, const std::f
 
 int run_training(const TrainConfig& config, const Session& session, const Plan& plan, const Sampler& sampler,
                  Trainee& trainee, RunFolder& run, const std::optional<TrainingState>& state) {
-  Loop loop(session, plan, sampler, trainee, run);
+  std::optional<Profile> profile;
+  if (config.profile) profile.emplace(session.model.program);
+  Loop loop(session, plan, sampler, trainee, run, profile ? &*profile : nullptr);
   if (state) {
     loop.restore(*state);
     log_info("train", "goes on after update ", state->step, " of ", plan.total_updates);
@@ -132,13 +147,15 @@ int run_training(const TrainConfig& config, const Session& session, const Plan& 
     run.write_config(run_config_json(session, plan));
   }
   const Outcome outcome = loop.run();
-  const RunReport report = make_report(session, plan, trainee, outcome);
+  RunReport report = make_report(session, plan, trainee, outcome);
+  if (profile) report.profile = profile->json().dump();
   run.write_report(report);
   CheckpointStore(run.path(), config.keep_checkpoints).clear();
   log_info("train", outcome.updates, " updates in ", human_seconds(outcome.seconds), ", ",
            fixed(report.tokens_per_second, 0), " tokens/s, peak ", human_bytes(report.peak_bytes),
            outcome.stopped_early ? ", stopped early" : "",
            outcome.skipped ? cat(", ", outcome.skipped, " updates skipped") : "");
+  if (profile) log_lines("profile", profile->text());
   print_outcome(outcome, report, trainee.is_full() ? run.model() : run.adapter(), config.json);
   return 0;
 }

@@ -2,7 +2,11 @@
 import json
 
 import pytest
+import tiny_models
 from cases import tiny, write_rows
+from modelfile import CLASSIFICATION, export, exporter
+from modelfile.loading import Wish
+from modelfile.source import read_source
 from reference_training import LOSS, trace_of_run
 
 OPTIONS = ["--steps", 12, "--batch-size", 4, "--learning-rate", 3e-3, "--warmup", 0, "--threads", 1, "--no-shuffle"]
@@ -12,10 +16,10 @@ OPTIONS = ["--steps", 12, "--batch-size", 4, "--learning-rate", 3e-3, "--warmup"
 def losses(fixtures, run, tmp_path):
     """losses(name, option, ...) -> nats of each update of a short training."""
 
-    def call(name, *options):
+    def call(name, *options, file=None):
         case = tiny(fixtures, name)
         data, out = write_rows(tmp_path / "rows.jsonl", case.rows), tmp_path / "run"
-        run("lora-train", "--model", case.file, "--data", data, "--out", out, "--overwrite", *OPTIONS, *options)
+        run("lora-train", "--model", file or case.file, "--data", data, "--out", out, "--overwrite", *OPTIONS, *options)
         return trace_of_run(out).losses
 
     return call
@@ -23,11 +27,25 @@ def losses(fixtures, run, tmp_path):
 
 @pytest.fixture
 def plan(fixtures, run, tmp_path):
-    def call(name, *options):
+    def call(name, *options, file=None):
         case = tiny(fixtures, name)
         data = write_rows(tmp_path / "rows.jsonl", case.rows)
-        return json.loads(run("lora-train", "--model", case.file, "--data", data, "--dry-run", "--json", "--threads", 1,
-                              *options).stdout)
+        return json.loads(run("lora-train", "--model", file or case.file, "--data", data, "--dry-run", "--json",
+                              "--threads", 1, *options).stdout)
+
+    return call
+
+
+@pytest.fixture
+def eager(fixtures, tmp_path, monkeypatch):
+    """eager(name) -> a file of the same network, traced with attention written out."""
+
+    def call(name):
+        monkeypatch.setattr(exporter, "_attentions", lambda model: ["eager"])
+        loaded, extras = read_source(fixtures / f"hf/tiny_{name}", Wish())
+        extras.head_modules = ["classifier"] if loaded.task == CLASSIFICATION else []   # as the fixture
+        export(loaded.model, tmp_path / f"{name}.pt", loaded.task, extras)
+        return tmp_path / f"{name}.pt"
 
     return call
 
@@ -35,7 +53,8 @@ def plan(fixtures, run, tmp_path):
 def test_the_plan_tells_what_is_rewritten(plan):
     llama = plan("llama")
     layers = llama["rewrites"]["attention"]
-    assert llama["rewrites"] == {"norm": 2 * layers + 1, "mlp": layers, "rotary": 2 * layers, "attention": layers}
+    assert llama["rewrites"] == {"norm": 2 * layers + 1, "mlp": layers, "rotary": 2 * layers, "attention": layers,
+                                 "rows": 1}
     assert llama["packed"] and llama["padding_share"] == 0
     assert set(plan("bert")["rewrites"]) == {"attention"}
     plain = plan("llama", "--rewrites", "none")
@@ -54,6 +73,29 @@ def test_training_is_the_plain_graphs(losses, name, options):
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
+def test_attention_written_out_is_rewritten_like_the_fused_one(losses, plan, eager, name):
+    file = eager(name)
+    assert plan(name, file=file)["rewrites"] == plan(name)["rewrites"]
+    assert plan(name, file=file)["rewrites_left_plain"] == {}
+    plain = losses(name, "--rewrites", "none", "--no-pack", file=file)
+    assert losses(name, file=file) == pytest.approx(plain, rel=LOSS)
+    assert losses(name, "--no-pack", file=file) == pytest.approx(plain, rel=LOSS)
+    assert losses(name) == pytest.approx(plain, rel=LOSS)
+
+
+@pytest.mark.parametrize("name", ["bloom", "falcon_alibi"])
+def test_attention_with_a_bias_stays_plain_and_the_plan_says_so(run, tmp_path, name):
+    export(tiny_models.language_model(name), tmp_path / "biased.pt")
+    ids = [[1 + (start + i) % 9 for i in range(6 + start)] for start in range(3)]
+    rows = [{"input_ids": row, "labels": row} for row in ids]
+    command = ["lora-train", "--model", tmp_path / "biased.pt", "--data", write_rows(tmp_path / "rows.jsonl", rows),
+               "--dry-run", "--threads", 1]
+    plan = json.loads(run(*command, "--json").stdout)
+    assert "attention" not in plan["rewrites"] and plan["rewrites_left_plain"] == {"attention": 2}
+    assert "attention 0 (2 plain)" in run(*command).stdout
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
 def test_bfloat16_products_stay_near(losses, name):
     exact = losses(name)
     near = losses(name, "--precision", "bf16")
@@ -66,4 +108,4 @@ def test_an_unknown_rewrite_is_refused(fixtures, run, tmp_path):
     data = write_rows(tmp_path / "rows.jsonl", case.rows)
     result = run("lora-train", "--model", case.file, "--data", data, "--dry-run", "--rewrites", "norms", code=2)
     assert 'no rewrite is called "norms"' in result.stderr
-    assert "give all, none, or some of norm, mlp, rotary, attention" in result.stderr
+    assert "give all, none, or some of norm, gelu, mlp, rotary, attention, rows" in result.stderr

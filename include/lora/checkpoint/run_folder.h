@@ -27,6 +27,7 @@ struct RunReport {
   double final_train_loss = 0;
   std::uint64_t checkpoint_bytes = 0;  ///< adapter file or model file
   std::string cpu;
+  std::string profile;  ///< JSON of a run with --profile, otherwise empty; only written, not read again
 };
 
 /// RUN/{config.json, metrics.jsonl, report.json, adapter/ or model.pt}, locked while a training writes it.

@@ -22,7 +22,7 @@ struct ModelConfig {
       "tokenizer.json, SentencePiece .model or their folder; default: the one inside the model file",
       Placeholder{"PATH"});
     v("rewrites", rewrites,
-      "faster operations for patterns of the model: all, none, or some of norm, mlp, rotary, attention",
+      "faster operations for patterns of the model: all, none, or some of norm, gelu, mlp, rotary, attention, rows",
       Placeholder{"NAME"}, CommaSeparated{});
     v("precision", precision,
       "type of the products with frozen weights: fp32, bf16, or bf16 where it is at least 1.3 times as fast "

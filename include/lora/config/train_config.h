@@ -14,7 +14,7 @@ namespace lora {
 struct TrainConfig {
   ModelConfig model;
   DataConfig data;
-  std::string valid, out;
+  std::string valid, out, base_dtype = "file";
 
   std::string method = "lora", placement = "houlsby";
   std::vector<std::string> targets = {"all-linear"};
@@ -54,11 +54,16 @@ struct TrainConfig {
   std::int64_t patience = 0;
   std::int64_t log_every = 1;
 
-  bool list_targets = false, dry_run = false, overwrite = false, json = false;
+  bool list_targets = false, checkpoint_activations = false, dry_run = false, overwrite = false,
+       profile = false, json = false;
 
   template <class V>
   void visit(V& v) {
     model.visit(v);
+    v("base_dtype", base_dtype,
+      "type in which frozen weights of linear and embedding layers are kept and multiplied (as in the file "
+      "by default): half the memory, rounded weights",
+      OneOf{{"file", "fp32", "bf16", "fp16"}});
     v.section("Data");
     v("data", data.path, "training rows: JSONL or a JSON array (docs/data.md)", Placeholder{"FILE"},
       Required{{"list_targets"}});
@@ -125,6 +130,9 @@ struct TrainConfig {
       between(0, 0.999));
     v("clip", clip, "largest gradient norm of an update; 0 = none", at_least(0));
     v("shuffle", shuffle, "a new order of the rows in every epoch; otherwise the file's order");
+    v("checkpoint_activations", checkpoint_activations,
+      "keep what enters each layer only and compute the rest again for the backward pass: less memory, more "
+      "time");
     v("pack", pack, "rows follow each other without padding, where the model file has the method \"packed\"");
     v("bucket", bucket, "rows of similar length train together (less padding), where rows are not packed");
     v("seed", seed, "initial values, order of rows, dropout", at_least(0));
@@ -149,6 +157,8 @@ struct TrainConfig {
     v("log_every", log_every, "updates between lines of metrics.jsonl", at_least(1));
     v("list_targets", list_targets, "print the model's sites and stop");
     v("dry_run", dry_run, "print the plan with memory and time estimates and stop");
+    v("profile", profile,
+      "print time, memory and products of each phase at the end; they are in report.json, too");
     v("json", json, "results on stdout as JSON");
   }
 };

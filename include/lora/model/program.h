@@ -54,10 +54,11 @@ struct HookedSite {
   bool computes_site = false;  ///< the site's own operation is left out; for the only hook of a site
 };
 
-/// A rewrite of the graph (docs/speed.md) and at how many places it is made.
+/// A rewrite of the graph (docs/speed.md), at how many places it is made, and how many others it knows of are
+/// left plain (attention with a bias that is no mask).
 struct RewriteCount {
   std::string name;
-  int places = 0;
+  int places = 0, plain = 0;
 };
 
 /// A graph with hooks in place, sharing its program's weights. Cheap to make; swapping adapters is hooks that
@@ -139,6 +140,17 @@ class Program {
   /// afterwards.
   void use_precision(at::ScalarType type);
   at::ScalarType precision() const;
+
+  /// Keeps the weights of linear and embedding sites in float16 or bfloat16: products are computed in that type,
+  /// activations cast where they enter and back behind, everything else stays float32. For executables made
+  /// afterwards; fingerprint and file stay those of the weights as loaded. file error if the graph uses such a
+  /// weight otherwise.
+  void use_base_type(at::ScalarType type);
+
+  /// Lets executables made afterwards keep, for the backward pass, what enters each layer only, and compute the
+  /// rest again: less memory, the same gradients, a second forward pass. Making one is a file error if the
+  /// graph cannot be cut.
+  void checkpoint_activations(bool on);
 
   /// True if executables made from now on take ModelInputs::documents: the file has the method `packed`,
   /// whose logits on a probe are those of the documents apart, and attention skips what other documents hold.

@@ -3,11 +3,13 @@
 namespace lora {
 
 const std::vector<Rewrite>& all_rewrites() {
-  // Attention comes last: it looks for what the others leave of queries and keys.
+  // Attention comes behind what changes queries and keys, rows behind everything it may see.
   static const std::vector<Rewrite> all = {{"norm", rewrite_rms_norm},
+                                           {"gelu", rewrite_gelu},
                                            {"mlp", rewrite_gated},
                                            {"rotary", rewrite_rotary},
-                                           {"attention", rewrite_attention}};
+                                           {"attention", rewrite_attention, plain_attention},
+                                           {std::string(kRowsRewrite), rewrite_rows}};
   return all;
 }
 

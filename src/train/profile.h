@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "lora/model/program.h"
+#include "train/memory_meter.h"
+#include "train/product_counter.h"
+#include "train/step.h"
+
+namespace lora {
+
+enum class Phase { data, forward, backward, optimizer, validation, saving };
+
+/// What a training spends on each of its phases (--profile): seconds, tensor bytes, products. Counts are of
+/// the thread that makes it and of nothing before; its own life lies within that thread.
+class Profile {
+ public:
+  /// Measures what rate a large product reaches, in the type of the program's products.
+  explicit Profile(const Program& program);
+
+  /// The time from construction to destruction belongs to a phase; phases do not nest. Without a profile:
+  /// nothing.
+  class Scope {
+   public:
+    Scope(Profile* profile, Phase phase);
+    ~Scope();
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    Profile* profile_;
+    Phase phase_;
+    double start_ = 0;
+    std::uint64_t allocated_ = 0;
+    ProductCount products_;
+  };
+
+  void begin_update();
+  void end_update(const StepResult& result);
+
+  Json json() const;
+  std::string text() const;
+
+ private:
+  struct Cost {
+    double seconds = 0;
+    std::uint64_t allocated_bytes = 0;
+    std::uint64_t highest_bytes = 0;  ///< of tensors alive at once during the phase
+    ProductCount products;
+  };
+  /// Large allocations of an update.
+  struct Allocations {
+    std::int64_t first = 0, least = 0, most = 0;  ///< the last two of the updates after the first
+  };
+
+  const Cost& cost(Phase phase) const { return costs_[static_cast<std::size_t>(phase)]; }
+  double pass_seconds() const;
+  ProductCount pass_products() const;
+  double share_of_roof() const;
+
+  MemoryMeter memory_;
+  ProductCounter products_;
+  std::array<Cost, 6> costs_;
+  double roof_ = 0;  ///< floating-point operations a second
+  std::string roof_type_;
+  std::int64_t updates_ = 0, tokens_ = 0, positions_ = 0, labelled_ = 0;
+  std::uint64_t kept_bytes_ = 0;     ///< alive when a forward pass ended, beyond those before the update
+  std::uint64_t before_update_ = 0;  ///< bytes alive
+  std::int64_t large_before_update_ = 0;
+  Allocations allocations_;
+};
+
+/// What `work` gives, its time a phase's.
+template <class Work>
+auto profiled(Profile* profile, Phase phase, Work work) {
+  const Profile::Scope scope(profile, phase);
+  return work();
+}
+
+}  // namespace lora

@@ -93,11 +93,11 @@ std::string zip_of(const std::vector<std::pair<std::string, std::string>>& entri
 }
 
 Inputs zip_seeds() {
-  const std::string packed("\x4b\x4c\x04\x02\x00", 5);  // "aaaa"
+  const std::string packed("\x2b\x48\x2c\x2e\x06\x00", 6);  // "pass"
   std::string bytes;
   ZipWriter writer([&](std::string_view part) { bytes += part; });
   writer.add("m/data.pkl", "K\1.");
-  writer.copy({"m/code/__torch__/m.py", ZipEntry::kDeflated, 0, 4, packed});
+  writer.copy({"m/code/__torch__/m.py", ZipEntry::kDeflated, 0xce70d424, 4, packed});
   writer.finish();
   return {bytes, zip_of({}), zip_of({{"a/data.pkl", "x"}, {"a/data/0", std::string(80, 'y')}, {"b", ""}})};
 }
@@ -158,7 +158,7 @@ std::vector<FuzzTarget> binary_targets() {
   return {{"safetensors", read_header, safetensors_seeds, many_tensors, 40},
           {"gguf", read_gguf, gguf_seeds, overlapping_tensors},
           {"zip", read_zip, zip_seeds, many_entries},
-          {"torch_state", read_pickle, state_seeds, greedy_pickles},
+          {"torch_state", read_pickle, state_seeds, greedy_pickles, 16},
           {"sentencepiece", read_sentencepiece, sentencepiece_seeds, nullptr}};
 }
 

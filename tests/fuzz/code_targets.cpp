@@ -65,8 +65,8 @@ Inputs pickle_seeds() {
   return {
       "\x80\x02"s +
           "c__torch__.m\nModel\n)\x81}(X\x08\0\0\0training\x88X\1\0\0\0wctorch._utils\n_rebuild_tensor_v2\n"s +
-          "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" + "0X\3\0\0\0cpuK\4tQK\0(K\2K\2t(K\2K\1t\x89"s +
-          "ccollections\nOrderedDict\n)RtRub."s,
+          "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"s +
+          "0X\3\0\0\0cpuK\4tQK\0(K\2K\2t(K\2K\1t\x89"s + "ccollections\nOrderedDict\n)RtRub."s,
       "ctorch.jit._pickle\nbuild_intlist\n(](J\1\0\0\0M\2\0\x8a\2\1\0G\0\0\0\0\0\0\0\0etRq\1h\1r\2\0\0\0j\2\0\0\0."s};
 }
 

@@ -15,8 +15,8 @@ struct FuzzTarget {
   std::vector<std::string> (*seeds)();
   /// Inputs of some megabytes, made to take much memory; may be null.
   std::vector<std::string> (*large)();
-  /// What reading may take at most, as a multiple of the input besides 16 MiB. 2 by reliability's rule;
-  /// documents of JSON, which become trees of values, take more.
+  /// What reading may take at most, as a multiple of the input besides 16 MiB. Documents of
+  /// JSON, pickles and code, which become trees of values, take more.
   double memory_factor = 2;
 };
 

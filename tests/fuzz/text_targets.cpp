@@ -115,12 +115,12 @@ void read_tokenizer(std::string_view input) {
 Inputs tokenizer_seeds() {
   return {
       lora::test::word_tokenizer_json(),
-      R"({"version": "1.0", "added_tokens": [{"id": 5, "content": "<|end|>", "special": true, "lstrip": true}],
+      R"({"version": "1.0", "added_tokens": [{"id": 6, "content": "<|end|>", "special": true, "lstrip": true}],
 "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"},
   {"type": "Replace", "pattern": {"String": " "}, "content": "_"}]},
 "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": true, "use_regex": true},
 "post_processor": {"type": "ByteLevel", "trim_offsets": true}, "decoder": {"type": "ByteLevel"},
-"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "h": 3, "i": 4}, "merges": ["a b", ["h", "i"]]}})",
+"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "h": 3, "i": 4, "hi": 5}, "merges": ["a b", ["h", "i"]]}})",
       R"({"version": "1.0", "added_tokens": [], "normalizer": {"type": "Prepend", "prepend": "_"},
 "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "\\p{L}+|\\s+(?!\\S)|\\d{1,3}"}, "behavior": "Isolated",
   "invert": false}, "post_processor": null, "decoder": {"type": "Metaspace", "replacement": "\u2581"},

@@ -62,8 +62,10 @@ TEST_CASE("archive: a flipped bit in any entry is a file error that names it") {
       std::string bad = good;
       bad[place] = static_cast<char>(bad[place] ^ (1 << place % 8));
       write(path, bad);
+      // Packed bytes that were changed may not even unpack.
+      const char* what = entry.method == ZipEntry::kStored ? "checksum" : "flipped.pt";
       lora::test::require_error([&] { load_archive(path); }, ExitCode::file,
-                                {"flipped.pt", entry.name, "checksum"});
+                                {"flipped.pt", entry.name, what});
     }
   }
 }

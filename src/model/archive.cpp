@@ -2,20 +2,17 @@
 
 #include <ATen/EmptyTensor.h>
 #include <ATen/Parallel.h>
-#include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/frontend/builtin_functions.h>
 #include <torch/csrc/jit/runtime/operator.h>
 
 #include <algorithm>
 #include <new>
-#include <optional>
 
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 #include "model/archive_code.h"
 #include "model/code_check.h"
 #include "model/import_module.h"
-#include "model/mapped_reader.h"
 #include "model/model_trust.h"
 
 namespace lora {
@@ -90,22 +87,15 @@ void check_trust(const OpenArchive& opened, const ArchiveCode& code, const std::
   if (!findings.empty()) require_trust(path, opened.file->bytes(), findings);
 }
 
-/// Extra files may be compressed: LibTorch's reader unpacks them.
-ExtraFiles extra_files(const OpenArchive& archive) {
+ExtraFiles extra_files(const OpenArchive& archive, const std::filesystem::path& path) {
   ExtraFiles files;
-  std::optional<caffe2::serialize::PyTorchStreamReader> reader;
   for (const ZipEntry& entry : archive.entries) {
     const auto root = entry.name.find('/');
     if (root == std::string::npos || !std::string_view(entry.name).substr(root + 1).starts_with(kExtraFolder))
       continue;
-    const std::string record = entry.name.substr(root + 1), name = record.substr(kExtraFolder.size());
-    if (entry.method == ZipEntry::kStored) {
-      files[name] = entry.bytes;
-      continue;
-    }
-    if (!reader) reader.emplace(std::make_shared<MappedReader>(archive.file));
-    const auto [data, size] = reader->getRecord(record);
-    files[name] = std::string(static_cast<const char*>(data.get()), size);
+    const std::string name = entry.name.substr(root + 1 + kExtraFolder.size());
+    files[name] = entry.method == ZipEntry::kStored ? std::string(entry.bytes)
+                                                    : unzip(entry, cat("\"", path.string(), "\""));
   }
   return files;
 }
@@ -166,14 +156,14 @@ Archive load_archive(const std::filesystem::path& path) {
     ImportedModule imported = import_module(opened.file, opened.entries, code);
     check_extents(imported.module, path);
     if (imported.module.hasattr("training")) imported.module.eval();
-    ExtraFiles extra = extra_files(opened);
+    ExtraFiles extra = extra_files(opened, path);
     return Archive{std::move(imported.module), std::move(extra), std::move(imported.entry_of_storage),
                    std::move(opened.file), std::move(opened.entries)};
   });
 }
 
 ExtraFiles read_extra_files(const std::filesystem::path& path) {
-  return reading(path, [&] { return extra_files(open_archive(path)); });
+  return reading(path, [&] { return extra_files(open_archive(path), path); });
 }
 
 }  // namespace lora

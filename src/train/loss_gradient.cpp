@@ -61,8 +61,6 @@ double loss_by_parts(const Executable& executable, const Batch& batch, const Obj
 }  // namespace
 
 Objective objective_of(const Session& session) {
-  if (session.task() == Task::regression && session.config.label_smoothing > 0)
-    throw Error(ExitCode::usage, "--label-smoothing is for classes and tokens, and the model is a regressor");
   return {session.task(), session.config.label_smoothing};
 }
 

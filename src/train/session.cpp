@@ -3,6 +3,7 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "lora/base/error.h"
 #include "lora/base/log.h"
 
 namespace lora {
@@ -37,6 +38,8 @@ Session open_session(const TrainConfig& config) {
       {},     {}};
   if (config.base_dtype != "file") session.model.program.use_base_type(base_type(config.base_dtype));
   session.model.program.checkpoint_activations(config.checkpoint_activations);
+  if (session.task() == Task::regression && config.label_smoothing > 0)
+    throw Error(ExitCode::usage, "--label-smoothing is for classes and tokens, and the model is a regressor");
   session.encoding = session.model.encoding(config.data);
   session.rows = encode(session.data, *session.model.tokenizer, session.encoding, threads);
   if (!session.valid_data) return session;

@@ -184,7 +184,7 @@ TEST_CASE("code check: damaged pickles are file errors with the byte") {
   for (const std::string& bad :
        {std::string(""), std::string("c__torch__\nModel"), std::string("X\xff\xff\xff\xffz"),
         std::string("K"), std::string("\x8a\x05z"), std::string("\x80\x02i")})
-    require_error([&] { in_pickle(bad); }, ExitCode::file, {"data.pkl byte "});
+    require_error([&] { in_pickle(bad); }, ExitCode::file, {"data.pkl: no pickle of a model at byte "});
 }
 
 TEST_CASE("archive code: only sources and the two pickles are touched, and copied whole") {

@@ -104,12 +104,11 @@ std::vector<HookedSite> AdapterSet::hooks() const {
   for (const auto& member : members_) adapters.push_back(&member->adapter);
   std::vector<HookedSite> hooks;
   for (const Site* site : adapted_sites(adapters)) {
-    hooks.push_back({site, [site, routing = routing_](const SiteValues& values) {
-                       if (routing->rows > 0)
-                         return routed_output(routing->groups, routing->rows, site, values);
-                       return routing->everywhere ? adapted_output(*routing->everywhere, site, values)
-                                                  : values.output;
-                     }});
+    const auto hook = [site, routing = routing_](const SiteValues& values) {
+      if (routing->rows > 0) return routed_output(routing->groups, routing->rows, site, values);
+      return routing->everywhere ? adapted_output(*routing->everywhere, site, values) : values.output;
+    };
+    hooks.push_back({site, hook, /*computes_site=*/false, /*tells_rows=*/true});
   }
   return hooks;
 }

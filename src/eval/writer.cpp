@@ -13,9 +13,7 @@ namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  ///< U+FFFD: what half a character is decoded to
 
-/// With adapters the last layer computes every position: rows find their adapters by the batch's rows.
-LoadedModel load_language_model(ModelConfig config, bool with_adapters) {
-  if (with_adapters) config.rewrites.emplace_back("-rows");
+LoadedModel load_language_model(const ModelConfig& config) {
   LoadedModel model = load_model(config, DataSet{{}, {}, {{0, PlainText{}}}});
   if (model.program.info().task == Task::language_model) return model;
   throw Error(ExitCode::usage,
@@ -59,7 +57,7 @@ class RoutedFeed : public RowFeed {
 Writer::Writer(const ModelConfig& model, const std::vector<std::string>& adapters,
                const SamplingConfig& sampling, bool recompute)
     : stop_(sampling.stop),
-      model_(load_language_model(model, !adapters.empty())),
+      model_(load_language_model(model)),
       adapters_(std::make_unique<AdapterSet>(model_.program)) {
   std::erase(stop_, "");
   for (const std::string& entry : adapters) add_adapter(entry);

@@ -102,6 +102,13 @@ struct Executable::Impl {
 
 namespace {
 
+std::vector<std::string> rewrites_beside(const std::vector<HookedSite>& hooks, const Program::Impl& program) {
+  std::vector<std::string> names = program.usable_rewrite_names();
+  const bool all_rows = std::any_of(hooks.begin(), hooks.end(), [](const auto& hook) { return hook.tells_rows; });
+  if (all_rows) std::erase(names, kRowsRewrite);
+  return names;
+}
+
 /// Precision, hooks and rewrites go in after the cut.
 Compiled finish(GraphBuilder& builder, const std::vector<HookedSite>& hooks,
                 const std::vector<std::size_t>& order, const Program::Impl& program, bool narrow,
@@ -109,7 +116,7 @@ Compiled finish(GraphBuilder& builder, const std::vector<HookedSite>& hooks,
   if (program.keeps_narrow) builder.multiply_in_weight_type();
   if (narrow) builder.narrow();
   builder.hook(hooks, order);
-  builder.rewrite(program.usable_rewrite_names());
+  builder.rewrite(rewrites_beside(hooks, program));
   Compiled compiled{builder.compile(), {}};
   if (segments) compiled.segments = builder.compile_segments();
   return compiled;

@@ -57,6 +57,7 @@ def test_the_plan_tells_what_is_rewritten(plan):
                                  "rows": 1}
     assert llama["packed"] and llama["padding_share"] == 0
     assert set(plan("bert")["rewrites"]) == {"attention"}
+    assert set(plan("gpt2")["rewrites"]) == {"gelu", "attention", "rows"}    # whose last view takes sizes from the ids
     plain = plan("llama", "--rewrites", "none")
     assert plain["rewrites"] == {} and not plain["packed"] and plain["padding_share"] > 0
     assert plan("llama", "--rewrites", "norm,mlp")["rewrites"] == {"norm": 2 * layers + 1, "mlp": layers}

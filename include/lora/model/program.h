@@ -52,6 +52,7 @@ struct HookedSite {
   const Site* site;
   SiteHook hook;
   bool computes_site = false;  ///< the site's own operation is left out; for the only hook of a site
+  bool tells_rows = false;     ///< the hook tells the batch's rows apart, so that every position must be there
 };
 
 /// A rewrite of the graph (docs/speed.md), at how many places it is made, and how many others it knows of are

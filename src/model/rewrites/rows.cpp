@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <set>
 
@@ -45,6 +46,7 @@ class RowsRewriter {
     while (shrink()) {
     }
     if (region_.empty()) return false;
+    restate_shapes();
     select();
     return true;
   }
@@ -61,9 +63,15 @@ class RowsRewriter {
 
   /// Ids reach an embedding as its second operand; weights and hook tables are no data.
   static bool is_data_input(const Value* input) {
-    for (const torch::jit::Use& use : input->uses())
-      if (is_any(use.user, {"aten::embedding"}) && use.offset == 1) return true;
-    return false;
+    return reaches_embedding(input);
+  }
+
+  static bool reaches_embedding(const Value* ids) {
+    return std::any_of(ids->uses().begin(), ids->uses().end(), [](const torch::jit::Use& use) {
+      if (is_any(use.user, {"aten::embedding"})) return use.offset == 1;
+      const bool same = is_any(use.user, {"aten::view", "aten::reshape", "aten::to", "aten::contiguous"});
+      return same && use.offset == 0 && reaches_embedding(use.user->output());
+    });
   }
 
   bool is_inside(const Node* node) const { return node == flatten_ || region_.count(node); }
@@ -78,12 +86,44 @@ class RowsRewriter {
     }
   }
 
+  bool is_foreign_size(const Value* input) const {
+    return data_.count(input) && !carries_tensors(input) && !is_inside(input->node());
+  }
+
+  /// The size of a last dimension.
+  static bool is_width(const Value* size) {
+    const Node* node = made_by(size, {"aten::size"});
+    const auto dimension = node && node->inputs().size() == 2 ? constant_number(node->inputs()[1]) : std::nullopt;
+    return dimension == -1.0 || dimension == 2.0;
+  }
+
+  /// The sizes [batch, time, d] of views, taken from elsewhere (GPT-2 takes those of the ids): rows have others.
+  bool restates_shape(const Node* list) const {
+    if (!is_any(list, {"prim::ListConstruct"}) || list->inputs().size() != 3) return false;
+    const Value* last = list->inputs()[2];
+    if ((is_foreign_size(last) && !is_width(last)) || constant_number(last) == -1.0) return false;
+    return std::all_of(list->output()->uses().begin(), list->output()->uses().end(), [](const torch::jit::Use& use) {
+      return is_any(use.user, {"aten::view", "aten::reshape"});
+    });
+  }
+
+  /// Their sizes of chosen rows: [1, n, d].
+  void restate_shapes() {
+    for (const Node* node : region_) {
+      if (!restates_shape(node)) continue;
+      auto* list = const_cast<Node*>(node);
+      torch::jit::WithInsertPoint guard(list);
+      list->replaceInput(0, graph_.insertConstant(1));
+      list->replaceInput(1, graph_.insertConstant(-1));
+    }
+  }
+
   /// Takes out what asks for sizes from outside, or is used there; false if there was nothing.
   bool shrink() {
     std::set<const Node*> out;
     for (const Node* node : region_) {
       for (const Value* input : node->inputs())
-        if (data_.count(input) && !carries_tensors(input) && !is_inside(input->node())) out.insert(node);
+        if (is_foreign_size(input) && !restates_shape(node)) out.insert(node);
       for (const torch::jit::Use& use : node->output()->uses())
         if (!is_inside(use.user)) out.insert(node);
     }

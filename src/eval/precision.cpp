@@ -43,8 +43,8 @@ bool is_faster(const Program& program) {
 }  // namespace
 
 void choose_precision(Program& program, const std::string& precision) {
-  const bool narrow = precision == "bf16" || (precision == "auto" && is_faster(program));
-  program.use_precision(narrow ? at::kBFloat16 : at::kFloat);
+  const bool bf16 = precision == "bf16" || (precision == "auto" && is_faster(program));
+  program.use_precision(bf16 ? at::kBFloat16 : precision == "fp16" ? at::kHalf : at::kFloat);
 }
 
 }  // namespace lora

@@ -174,7 +174,8 @@ void Loop::update(std::int64_t number) {
   step_seconds_.push_back(monotonic_seconds() - start);
   outcome_.activation_bytes = std::max(outcome_.activation_bytes, meter.peak_bytes());
   outcome_.tokens += result.tokens;
-  update_was_good_ = result.finite;
+  update_was_good_ = result.finite || result.overflowed;
+  if (result.overflowed) return skip(result, number);
   result.finite ? accept(result, number) : reject(result, number);
 }
 
@@ -203,6 +204,15 @@ void Loop::accept(const StepResult& result, std::int64_t number) {
   const double seconds = monotonic_seconds() - start_;
   progress_.show({step, plan_.total_updates, result.loss(), loss_unit(session_.task()),
                   static_cast<double>(outcome_.tokens) / seconds, peak_resident_bytes(), seconds});
+}
+
+void Loop::skip(const StepResult& result, std::int64_t number) {
+  ++outcome_.skipped;
+  const double scale = trainee_.loss_scale().value();
+  progress_.note(cat("step ", number + 1, ": the gradient leaves float16's range, update skipped; the loss scale is now ",
+                     scale));
+  write_metrics(Json({{"step", number + 1}, {"skipped", cat("gradient norm ", result.gradient_norm)},
+                      {"loss_scale", scale}}).dump());
 }
 
 void Loop::reject(const StepResult& result, std::int64_t number) {
@@ -252,17 +262,17 @@ void Loop::write_metrics(const std::string& line) {
 void Loop::log_metrics(const StepResult& result, std::int64_t number) {
   const double seconds = monotonic_seconds() - start_;
   const auto step = static_cast<double>(number + 1);
-  write_metrics(
-      Json({{"step", number + 1},
-            {"epoch", step / static_cast<double>(plan_.updates_per_epoch)},
-            {"loss", interval_loss_ / static_cast<double>(std::max<std::int64_t>(1, interval_labelled_))},
-            {"learning_rate", plan_.schedule.at(number)},
-            {"gradient_norm", result.gradient_norm},
-            {"tokens", outcome_.tokens},
-            {"seconds", seconds},
-            {"tokens_per_second", static_cast<double>(outcome_.tokens) / seconds},
-            {"peak_bytes", peak_resident_bytes()}})
-          .dump());
+  Json line = {{"step", number + 1},
+               {"epoch", step / static_cast<double>(plan_.updates_per_epoch)},
+               {"loss", interval_loss_ / static_cast<double>(std::max<std::int64_t>(1, interval_labelled_))},
+               {"learning_rate", plan_.schedule.at(number)},
+               {"gradient_norm", result.gradient_norm},
+               {"tokens", outcome_.tokens},
+               {"seconds", seconds},
+               {"tokens_per_second", static_cast<double>(outcome_.tokens) / seconds},
+               {"peak_bytes", peak_resident_bytes()}};
+  if (trainee_.loss_scale().is_on()) line["loss_scale"] = trainee_.loss_scale().value();
+  write_metrics(line.dump());
   interval_loss_ = 0;
   interval_labelled_ = 0;
 }

@@ -58,6 +58,8 @@ class Loop {
   [[noreturn]] void stop();
   std::string progress_json() const;
   void accept(const StepResult& result, std::int64_t number);
+  /// After an overflow of float16.
+  void skip(const StepResult& result, std::int64_t number);
   void reject(const StepResult& result, std::int64_t number);
   void write_metrics(const std::string& line);
   void log_metrics(const StepResult& result, std::int64_t number);

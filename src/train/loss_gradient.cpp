@@ -37,7 +37,7 @@ double loss_at_once(Logits logits, const at::Tensor& targets, const Objective& o
   });
   const double value = loss.item<double>();
   const Profile::Scope scope(profile, Phase::backward);
-  if (std::isfinite(value)) loss.backward();
+  if (std::isfinite(value)) (objective.scale == 1 ? loss : loss * objective.scale).backward();
   return value;
 }
 

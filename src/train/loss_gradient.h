@@ -13,6 +13,7 @@ class Profile;
 struct Objective {
   Task task;
   double label_smoothing = 0;  ///< of cross-entropy
+  double scale = 1;            ///< of the gradients
 };
 
 Objective objective_of(const Session& session);

@@ -39,7 +39,9 @@ std::string human_flops(double flops) { return human_count(static_cast<std::uint
 
 Profile::Profile(const Program& program)
     : roof_(measured_roof(program.precision(), program.device())),
-      roof_type_(program.precision() == at::kFloat ? "fp32" : "bf16") {
+      roof_type_(program.precision() == at::kFloat  ? "fp32"
+                 : program.precision() == at::kHalf ? "fp16"
+                                                    : "bf16") {
   memory_.restart_peak();
 }
 

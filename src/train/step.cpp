@@ -18,6 +18,8 @@ namespace {
 StepResult accumulate(const Session& session, Trainee& trainee, const Update& update, Layout layout,
                       Profile* profile) {
   StepResult result;
+  Objective objective = objective_of(session);
+  objective.scale = trainee.loss_scale().value();
   trainee.optimizer().zero_grad();
   for (const auto& rows : update.micro_batches) {
     const Batch batch = profiled(profile, Phase::data, [&] { return micro_batch(session, rows, layout); });
@@ -26,7 +28,7 @@ StepResult accumulate(const Session& session, Trainee& trainee, const Update& up
     if (batch.labelled == 0) continue;
     result.positions += batch.rows * batch.time;
     result.labelled += batch.labelled;
-    result.loss_sum += add_loss_gradient(trainee.executable(), batch, objective_of(session), profile);
+    result.loss_sum += add_loss_gradient(trainee.executable(), batch, objective, profile);
   }
   return result;
 }
@@ -80,9 +82,10 @@ StepResult run_step(const Session& session, Trainee& trainee, const Update& upda
   result.finite = std::isfinite(result.loss_sum);
   if (!result.finite) return result;
   const Profile::Scope scope(profile, Phase::optimizer);
-  result.gradient_norm =
-      trainee.optimizer().scale_and_clip(1.0 / static_cast<double>(result.labelled), session.config.clip);
+  const double divisor = static_cast<double>(result.labelled) * trainee.loss_scale().value();
+  result.gradient_norm = trainee.optimizer().scale_and_clip(1.0 / divisor, session.config.clip);
   result.finite = std::isfinite(result.gradient_norm);
+  result.overflowed = trainee.loss_scale().adapt(result.finite);
   if (result.finite) trainee.optimizer().step(learning_rate);
   return result;
 }

@@ -20,6 +20,7 @@ struct StepResult {
   std::int64_t labelled = 0;
   std::int64_t longest = 0;  ///< time of the longest micro-batch
   bool finite = true;        ///< false: loss or gradient is NaN or Inf, and nothing was changed
+  bool overflowed = false;   ///< the gradient, for want of range: the loss scale is now lower
   double loss() const { return loss_sum / static_cast<double>(labelled > 0 ? labelled : 1); }
 };
 

@@ -81,7 +81,9 @@ void refuse_extra_tensors(const TrainConfig& config, const std::string& reason) 
 }  // namespace
 
 Trainee::Trainee(const TrainConfig& config, Program& program, const std::function<void(Adapter&)>& prepare)
-    : program_(program), full_(config.method == "full") {
+    : program_(program),
+      full_(config.method == "full"),
+      loss_scale_(program.precision() == at::kHalf || config.base_dtype == "fp16") {
   if (full_) refuse_extra_tensors(config, "--method full, which trains every weight");
   refuse_foreign_options(config);
   full_ ? collect_weights() : create_adapter_for(config);
@@ -170,6 +172,7 @@ TensorMap Trainee::state() const {
     for (const auto& [leaf, start] : adapter_.targets[i].origin) state[cat("origin.", i, ".", leaf)] = start;
   at::Generator generator = at::globalContext().defaultGenerator(program_.device());
   state["generator"] = generator.get_state();
+  if (loss_scale_.is_on()) state["loss_scale"] = loss_scale_.state();
   return state;
 }
 
@@ -185,6 +188,7 @@ void Trainee::restore(const TensorMap& state) {
   }
   at::Generator generator = at::globalContext().defaultGenerator(program_.device());
   generator.set_state(state.at("generator"));
+  if (loss_scale_.is_on()) loss_scale_.restore(state.at("loss_scale"));
 }
 
 std::uint64_t Trainee::save(const std::filesystem::path& adapter_folder,

@@ -15,6 +15,7 @@
 #include "lora/config/train_config.h"
 #include "lora/model/program.h"
 #include "lora/train/optimizer.h"
+#include "train/loss_scale.h"
 
 namespace lora {
 
@@ -30,6 +31,7 @@ class Trainee {
 
   const Executable& executable() const { return *executable_; }
   AdamW& optimizer() { return *optimizer_; }
+  LossScale& loss_scale() { return loss_scale_; }
   bool is_full() const { return full_; }
   const Adapter& adapter() const { return adapter_; }
   std::int64_t parameter_count() const;
@@ -43,7 +45,7 @@ class Trainee {
   void set_training(bool training) { training_ = training; }
 
   /// Everything that training changes or drew at random: the optimizer's state, initial factors that are
-  /// subtracted, the random generator.
+  /// subtracted, the random generator, the loss scale.
   TensorMap state() const;
   /// mismatch error if another set of tensors was trained.
   void restore(const TensorMap& state);
@@ -70,6 +72,7 @@ class Trainee {
   Adapter adapter_;
   std::vector<FullWeight> weights_;
   std::unique_ptr<AdamW> optimizer_;
+  LossScale loss_scale_;
   std::optional<Executable> executable_;
 };
 

@@ -32,6 +32,17 @@ def test_the_base_takes_half_the_memory_and_the_adapter_names_the_same_base(run,
     assert narrow != wide and narrow == pytest.approx(wide, rel=NEAR[dtype])
 
 
+def test_float16_is_trained_with_a_scaled_loss(run, train, tmp_path):
+    def scales(*options):
+        out = tmp_path / "-".join(options)
+        run(*train(*options, out=out))
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        return {line["loss_scale"] for line in lines if "loss_scale" in line}
+
+    assert scales("--base-dtype", "fp16") == scales("--precision", "fp16") == {4096}
+    assert scales("--base-dtype", "bf16") == scales("--precision", "bf16") == set()
+
+
 def test_float32_of_a_float32_file_changes_nothing(run, train, tmp_path):
     run(*train("--no-shuffle", out=tmp_path / "plain"))
     run(*train("--no-shuffle", "--base-dtype", "fp32", out=tmp_path / "fp32"))

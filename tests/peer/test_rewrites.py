@@ -97,11 +97,12 @@ def test_attention_with_a_bias_stays_plain_and_the_plan_says_so(run, tmp_path, n
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
-def test_bfloat16_products_stay_near(losses, name):
+@pytest.mark.parametrize(("precision", "distance"), [("bf16", 0.03), ("fp16", 0.004)])
+def test_narrow_products_stay_near(losses, name, precision, distance):
     exact = losses(name)
-    near = losses(name, "--precision", "bf16")
+    near = losses(name, "--precision", precision)
     assert near != exact
-    assert near == pytest.approx(exact, rel=0.03)
+    assert near == pytest.approx(exact, rel=distance)
 
 
 def test_an_unknown_rewrite_is_refused(fixtures, run, tmp_path):

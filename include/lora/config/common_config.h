@@ -25,9 +25,9 @@ struct ModelConfig {
       "faster operations for patterns of the model: all, none, or some of norm, gelu, mlp, rotary, attention, rows",
       Placeholder{"NAME"}, CommaSeparated{});
     v("precision", precision,
-      "type of the products with frozen weights: fp32, bf16, or bf16 where it is at least 1.3 times as fast "
-      "(auto)",
-      OneOf{{"fp32", "bf16", "auto"}});
+      "type of the products with frozen weights: fp32, bf16, fp16 (with scaled losses), or bf16 where it is at "
+      "least 1.3 times as fast (auto)",
+      OneOf{{"fp32", "bf16", "fp16", "auto"}});
     v("device", device, "cpu, cuda or cuda:N", Placeholder{"DEVICE"});
   }
 

@@ -137,7 +137,7 @@ class Program {
   const std::vector<RewriteCount>& rewrites() const;
 
   /// In which type linear sites multiply frozen weights and, with their activations cast, compute gradients:
-  /// float32 (the default) or bfloat16. Everything between them stays float32. For executables made
+  /// float32 (the default), bfloat16 or float16. Everything between them stays float32. For executables made
   /// afterwards.
   void use_precision(at::ScalarType type);
   at::ScalarType precision() const;

@@ -30,7 +30,7 @@ struct Entry {
 };
 
 std::uint64_t bytes_on_disk(const fs::path& path) {
-  struct stat info {};
+  struct stat info{};
   return ::stat(path.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_blocks) * kBlockBytes : 0;
 }
 
@@ -52,7 +52,8 @@ void mark_used(const fs::path& path) {
   fs::last_write_time(path, fs::file_time_type::clock::now(), none);
 }
 
-/// Readable to its owner alone, as the data may be; not synced, since an entry that a crash damaged is no entry.
+/// Readable to its owner alone, as the data may be; not synced, since an entry that a crash damaged is no
+/// entry.
 void write_entry(const fs::path& path, std::string_view bytes) {
   const fs::path draft = temporary_beside(path);
   const TemporaryName name(draft);
@@ -119,7 +120,8 @@ std::optional<fs::path> Cache::place_for(std::string_view kind, std::string_view
     make_folders(folder_);
     const fs::path path = path_of(kind, key);
     if (!make_room(bytes, path)) {
-      log_warn("cache", human_bytes(bytes), " would be kept, and --cache-gib allows ", human_bytes(most_bytes_));
+      log_warn("cache", human_bytes(bytes), " would be kept, and --cache-gib allows ",
+               human_bytes(most_bytes_));
       return std::nullopt;
     }
     const std::uint64_t there = bytes_on_disk(path);
@@ -153,10 +155,11 @@ fs::path default_cache_folder() {
 }
 
 std::string file_identity(const fs::path& path) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return "";
   const auto time = [](const timespec& moment) { return cat(moment.tv_sec, ".", moment.tv_nsec); };
-  return cat(info.st_dev, " ", info.st_ino, " ", info.st_size, " ", time(info.st_mtim), " ", time(info.st_ctim));
+  return cat(info.st_dev, " ", info.st_ino, " ", info.st_size, " ", time(info.st_mtim), " ",
+             time(info.st_ctim));
 }
 
 std::string program_identity() { return file_identity("/proc/self/exe"); }

@@ -12,12 +12,6 @@
 namespace lora {
 namespace {
 
-/// Ids of a row that the model reads. A language model does not read the last one; an empty mask is avoided.
-std::int64_t input_length(const EncodedRow& row, Task task) {
-  const auto length = static_cast<std::int64_t>(row.ids.size());
-  return has_text_head(task) ? length : std::max<std::int64_t>(1, length - 1);
-}
-
 at::Tensor filled(std::int64_t rows, std::int64_t time, std::int64_t value) {
   return at::full({rows, time}, value, at::kLong);
 }
@@ -69,6 +63,11 @@ std::vector<std::int64_t> lay_out(Batch& batch, const std::vector<std::int64_t>&
 }
 
 }  // namespace
+
+std::int64_t input_length(const EncodedRow& row, Task task) {
+  const auto length = static_cast<std::int64_t>(row.ids.size());
+  return has_text_head(task) ? length : std::max<std::int64_t>(1, length - 1);
+}
 
 Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, Task task, Layout layout) {
   if (rows.empty()) throw Error(ExitCode::internal, "a batch without rows");

@@ -192,7 +192,7 @@ int compare(const CompareConfig& config) {
   LoadedModel base = load_model(config.model, data);
   check_adapters(specs, base);
   const EncodeOptions options = base.encoding(config.data);
-  const EncodedSet rows = encode(data, *base.tokenizer, options, threads);
+  const EncodedSet rows = base.encoded(data, config.data, options, threads);
   log_info("eval", config.data.path, ": ", rows.report.summary());
   const Task task = base.program.info().task;
   const bool counts_bytes = !has_text_head(task) && !base.tokenizer_hash.empty();

@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <variant>
 
+#include "base/json.h"
+#include "data/packed_rows.h"
 #include "eval/ids_only_tokenizer.h"
 #include "eval/precision.h"
 #include "lora/base/error.h"
 #include "lora/base/process.h"
+#include "lora/base/sha256.h"
 #include "lora/base/text.h"
 
 namespace lora {
@@ -18,6 +21,30 @@ namespace {
 bool is_tokenised(const Example& example) {
   return std::holds_alternative<TokenSequence>(example.content) ||
          std::holds_alternative<LabelledTokens>(example.content);
+}
+
+bool has_token_ids_only(const DataSet& data) {
+  return std::all_of(data.examples.begin(), data.examples.end(), is_tokenised);
+}
+
+/// Everything that the tokens of a data file follow from.
+std::string encoding_key(const LoadedModel& model, const DataSet& data, const DataConfig& config,
+                         const EncodeOptions& options) {
+  const Json origin = {{"program", program_identity()},
+                       {"data", data.sha256},
+                       {"fields", config.fields},
+                       {"skip_bad", config.skip_bad},
+                       {"limit", config.limit},
+                       {"tokenizer", model.tokenizer_hash},
+                       {"chat", options.chat ? model.program.info().chat_template : ""},
+                       {"max_length", options.max_length},
+                       {"loss_on", options.loss_on},
+                       {"overlong", options.overlong},
+                       {"task", options.task},
+                       {"labels", options.labels},
+                       {"append_eos", options.append_eos},
+                       {"vocab_size", options.vocab_size}};
+  return sha256(origin.dump());
 }
 
 LossOn loss_on(const std::string& word) { return word == "all" ? LossOn::all : LossOn::completion; }
@@ -70,15 +97,34 @@ std::int32_t LoadedModel::pad_id() const {
   return 0;
 }
 
+Cache cache_of(const ModelConfig& config) {
+  constexpr double kGib = 1 << 30;
+  const std::string folder = config.cache.value_or(default_cache_folder().string());
+  if (folder == "none") return {};
+  return {folder, static_cast<std::uint64_t>(config.cache_gib * kGib)};
+}
+
+EncodedSet LoadedModel::encoded(const DataSet& data, const DataConfig& config, const EncodeOptions& options,
+                                int threads) const {
+  constexpr const char* kKind = "tokens";
+  if (!cache.is_on() || has_token_ids_only(data)) return encode(data, *tokenizer, options, threads);
+  const std::string key = encoding_key(*this, data, config, options);
+  if (const auto known = cache.read(kKind, key)) return unpack_rows(*known);
+  EncodedSet set = encode(data, *tokenizer, options, threads);
+  cache.write(kKind, key, pack_rows(set));
+  return set;
+}
+
 LoadedModel load_model(const ModelConfig& config, const DataSet& data) {
   const at::Device device = parse_device(config.device);
-  LoadedModel loaded{Program::load(config.path), nullptr, {}, nullptr};
+  const Cache cache = cache_of(config);
+  LoadedModel loaded{Program::load(config.path, cache), nullptr, {}, nullptr, cache};
   loaded.program.use_rewrites(config.rewrites);
   const TokenizerFiles files = tokenizer_files(config, loaded.program);
   if (!files.empty()) {
     loaded.tokenizer = make_tokenizer(files);
     loaded.tokenizer_hash = tokenizer_hash(files);
-  } else if (std::all_of(data.examples.begin(), data.examples.end(), is_tokenised)) {
+  } else if (has_token_ids_only(data)) {
     loaded.tokenizer = std::make_unique<IdsOnlyTokenizer>(loaded.program.info());
   } else {
     throw Error(

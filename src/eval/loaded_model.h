@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "lora/base/cache.h"
 #include "lora/config/common_config.h"
 #include "lora/data/encode.h"
 #include "lora/data/example.h"
@@ -20,9 +21,13 @@ struct LoadedModel {
   std::unique_ptr<Tokenizer> tokenizer;
   std::string tokenizer_hash;          ///< empty if there are no tokenizer files
   std::unique_ptr<ChatTemplate> chat;  ///< null if the file has none
+  Cache cache;
 
   /// How rows are encoded for this model.
   EncodeOptions encoding(const DataConfig& data) const;
+  /// Its rows as token ids, as encode() makes them, from the cache if the same content was encoded before.
+  EncodedSet encoded(const DataSet& data, const DataConfig& config, const EncodeOptions& options,
+                     int threads) const;
   /// Tokens that end an answer.
   std::set<std::int32_t> end_ids() const;
   /// mismatch error, which begins with `what`, unless `theirs` is this tokenizer's hash, or either is
@@ -35,6 +40,9 @@ struct LoadedModel {
 /// Loads program and tokenizer. file error if `data` holds text and no tokenizer is found; usage error for a
 /// device that this machine lacks.
 LoadedModel load_model(const ModelConfig& config, const DataSet& data);
+
+/// What --cache and --cache-gib ask for.
+Cache cache_of(const ModelConfig& config);
 
 /// cpu, cuda or cuda:N; usage error if malformed or absent.
 at::Device parse_device(const std::string& name);

@@ -30,8 +30,9 @@ struct Archive {
 };
 
 /// file error: missing, no TorchScript archive, damaged. The hint says how to make one. untrusted error:
-/// code that check_code() finds fault with, in a file that the user does not trust.
-Archive load_archive(const std::filesystem::path& path);
+/// code that check_code() finds fault with, in a file that the user does not trust. `known_whole`: the file
+/// had its checksums in an earlier process and has not changed since.
+Archive load_archive(const std::filesystem::path& path, bool known_whole = false);
 
 /// Only the extra files, without deserialising the module.
 ExtraFiles read_extra_files(const std::filesystem::path& path);

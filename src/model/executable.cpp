@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <set>
 
 #include "lora/base/error.h"
 #include "lora/base/log.h"
@@ -21,7 +22,7 @@ using Table = c10::intrusive_ptr<HookTable>;
 
 constexpr double kTolerance = 1e-4;  ///< of logits, relative to the largest
 
-/// Inputs, weights, hook table and what the cut adds.
+/// Inputs, weights, hook table and what the cut in front of the head adds.
 std::vector<c10::IValue> with_table(std::vector<c10::IValue> stack, const Table& table,
                                     const at::Tensor* added = nullptr) {
   stack.push_back(c10::IValue::make_capsule(table));
@@ -39,10 +40,18 @@ at::Tensor run_rewritten(const torch::jit::Code& code, std::vector<c10::IValue> 
 struct Compiled {
   torch::jit::Code code;
   std::optional<SegmentedCode> segments;
+  std::shared_ptr<const Compiled> below, above;  ///< parts of it, if it has a boundary
 
   at::Tensor run(std::vector<c10::IValue> stack) const {
     if (segments && at::GradMode::is_enabled()) return segments->run(stack);
     return logits_of(run_graph(code, std::move(stack)));
+  }
+
+  /// From the boundary on, if that is known.
+  at::Tensor run(std::vector<c10::IValue> stack, const at::Tensor& boundary) const {
+    if (!above || !boundary.defined()) return run(std::move(stack));
+    stack.emplace_back(boundary);
+    return above->run(std::move(stack));
   }
 };
 
@@ -69,14 +78,15 @@ bool split_agrees(const Program::Impl& program, const std::vector<std::string>& 
 }  // namespace
 
 bool Program::Impl::can_split() const {
-  if (!split) {
+  if (split) return *split;
+  split = fact("split at the head", [&] {
     try {
-      split = info.task == Task::language_model && split_agrees(*this);
+      return info.task == Task::language_model && split_agrees(*this);
     } catch (const std::exception& error) {
       log_debug("model", "the head computes every position: ", short_torch_message(error.what()));
-      split = false;
+      return false;
     }
-  }
+  });
   return *split;
 }
 
@@ -98,28 +108,67 @@ struct Executable::Impl {
   std::optional<Compiled> body, head;
   std::shared_ptr<const MethodGraph> packed;
   std::optional<Compiled> packed_body;
+
+  const Compiled& body_for(const ModelInputs& inputs) const {
+    return inputs.documents.empty() ? body.value() : packed_body.value();
+  }
+
+  std::vector<c10::IValue> body_stack(const ModelInputs& inputs, const at::Tensor& positions) const {
+    return with_table(
+        inputs.documents.empty() ? program->stack(inputs) : packed->stack(packed_inputs(inputs)), table,
+        &positions);
+  }
 };
 
 namespace {
 
-std::vector<std::string> rewrites_beside(const std::vector<HookedSite>& hooks, const Program::Impl& program) {
-  std::vector<std::string> names = program.usable_rewrite_names();
-  const bool all_rows = std::any_of(hooks.begin(), hooks.end(), [](const auto& hook) { return hook.tells_rows; });
-  if (all_rows) std::erase(names, kRowsRewrite);
-  return names;
+/// What goes into a graph after it was cut.
+struct Finish {
+  const Program::Impl& program;
+  const std::vector<HookedSite>& hooks;
+  bool narrow = false, segments = false;
+
+  Compiled operator()(GraphBuilder& builder, const std::vector<std::size_t>& order) const {
+    if (program.keeps_narrow) builder.multiply_in_weight_type();
+    if (narrow) builder.narrow();
+    builder.hook(hooks, order);
+    builder.rewrite(rewrites());
+    Compiled compiled{builder.compile(), {}, {}, {}};
+    if (segments) compiled.segments = builder.compile_segments();
+    return compiled;
+  }
+
+  std::vector<std::string> rewrites() const {
+    std::vector<std::string> names = program.usable_rewrite_names();
+    const bool all_rows =
+        std::any_of(hooks.begin(), hooks.end(), [](const auto& hook) { return hook.tells_rows; });
+    if (all_rows) std::erase(names, kRowsRewrite);
+    return names;
+  }
+};
+
+/// Slots of weights that are trained whole.
+std::set<std::string> trained_slots(const Program::Impl& program, const Lowered& lowered) {
+  std::set<std::string> slots;
+  for (const WeightSlot& slot : lowered.slots) {
+    const auto known = program.weight_of_path.find(slot.path);
+    if (known != program.weight_of_path.end() && program.lowered.weights[known->second].value.requires_grad())
+      slots.insert(slot.path);
+  }
+  return slots;
 }
 
-/// Precision, hooks and rewrites go in after the cut.
-Compiled finish(GraphBuilder& builder, const std::vector<HookedSite>& hooks,
-                const std::vector<std::size_t>& order, const Program::Impl& program, bool narrow,
-                bool segments) {
-  if (program.keeps_narrow) builder.multiply_in_weight_type();
-  if (narrow) builder.narrow();
-  builder.hook(hooks, order);
-  builder.rewrite(rewrites_beside(hooks, program));
-  Compiled compiled{builder.compile(), {}};
-  if (segments) compiled.segments = builder.compile_segments();
-  return compiled;
+/// Adds the parts below and above the boundary, if there is one, of the graph that `make` begins.
+template <class Make>
+void add_boundary(Compiled& compiled, const Make& make, const std::vector<std::size_t>& order,
+                  const std::set<std::string>& slots, const Finish& finish) {
+  GraphBuilder below = make();
+  if (!below.keep_below(order, slots)) return;
+  GraphBuilder above = make();
+  above.keep_above(order, slots);
+  compiled.above = std::make_shared<const Compiled>(finish(above, order));
+  const std::vector<HookedSite> none;
+  compiled.below = std::make_shared<const Compiled>(Finish{finish.program, none, finish.narrow}(below, {}));
 }
 
 std::vector<std::size_t> site_numbers(const std::vector<HookedSite>& hooks, const std::vector<Site>& sites) {
@@ -133,17 +182,25 @@ std::vector<std::size_t> site_numbers(const std::vector<HookedSite>& hooks, cons
 }
 
 /// The packed method with rewrites: its body in front of the head.
-Compiled packed_code(const MethodGraph& packed, const std::vector<HookedSite>& hooks,
-                     const Program::Impl& program, bool narrow, bool segments) {
-  GraphBuilder builder(packed.lowered, program.info.key_prefix);
-  builder.keep_body();
-  return finish(builder, hooks, same_sites(hooks, builder.located()), program, narrow, segments);
+Compiled packed_code(const MethodGraph& packed, const Finish& finish) {
+  const auto make = [&] {
+    GraphBuilder builder(packed.lowered, finish.program.info.key_prefix);
+    builder.keep_body();
+    return builder;
+  };
+  GraphBuilder builder = make();
+  const auto order = same_sites(finish.hooks, builder.located());
+  Compiled compiled = finish(builder, order);
+  if (finish.program.splits_at_boundary)
+    add_boundary(compiled, make, order, trained_slots(finish.program, packed.lowered), finish);
+  return compiled;
 }
 
 /// Two documents in one row give what they give apart.
 bool packed_agrees(const Program::Impl& program, const MethodGraph& packed) {
   const auto table = c10::make_intrusive<HookTable>(std::vector<SiteHook>{});
-  const Compiled together = packed_code(packed, {}, program, /*narrow=*/false, /*segments=*/false);
+  const std::vector<HookedSite> none;
+  const Compiled together = packed_code(packed, Finish{program, none});
   const ModelInputs probe = program.probe_inputs();
   const std::int64_t time = probe.input_ids.size(1), second = time - 3;
   const at::Tensor ids = at::cat({probe.input_ids[0], probe.input_ids[1].narrow(0, 0, second)}).unsqueeze(0);
@@ -174,7 +231,10 @@ std::shared_ptr<const MethodGraph> Program::Impl::usable_packed() const {
     const at::NoGradGuard no_grad;
     const auto graph = std::make_shared<const MethodGraph>(
         *this, "packed", std::vector<std::string>{"input_ids", "mask", "position_ids"}, 1);
-    if (skips_other_documents(*this, *graph) && packed_agrees(*this, *graph)) packed = graph;
+    const bool agrees = fact(cat("packed with ", join(names, ",")), [&] {
+      return skips_other_documents(*this, *graph) && packed_agrees(*this, *graph);
+    });
+    if (agrees) packed = graph;
   } catch (const std::exception& error) {
     log_debug("model", "\"packed\" cannot be used: ", short_torch_message(error.what()));
   }
@@ -183,22 +243,31 @@ std::shared_ptr<const MethodGraph> Program::Impl::usable_packed() const {
 
 Executable Program::executable(std::vector<HookedSite> hooks) const {
   const auto order = site_numbers(hooks, impl_->sites);
-  const bool narrow = impl_->narrow != nullptr;
   const auto builder = [&] { return GraphBuilder(impl_->lowered, impl_->info.key_prefix); };
+  const auto slots = trained_slots(*impl_, impl_->lowered);
   auto impl = std::make_unique<Executable::Impl>();
   impl->program = impl_.get();
   GraphBuilder plain = builder();
   const bool segments = impl_->checkpoints_activations, splits = impl_->can_split();
-  impl->full = finish(plain, hooks, order, *impl_, narrow, segments && !splits);
+  const Finish whole{*impl_, hooks, impl_->narrow != nullptr, false};
+  const Finish trained{*impl_, hooks, impl_->narrow != nullptr, segments};
+  impl->full = (splits ? whole : trained)(plain, order);
   if (splits) {
-    GraphBuilder body = builder(), head = builder();
-    body.keep_body();
+    const auto make = [&] {
+      GraphBuilder body = builder();
+      body.keep_body();
+      return body;
+    };
+    GraphBuilder body = make(), head = builder();
     head.keep_head();
-    impl->body = finish(body, hooks, order, *impl_, narrow, segments);
-    impl->head = finish(head, hooks, order, *impl_, narrow, false);
+    impl->body = trained(body, order);
+    impl->head = whole(head, order);
+    if (impl_->splits_at_boundary) add_boundary(*impl->body, make, order, slots, trained);
+  } else if (impl_->splits_at_boundary) {
+    add_boundary(*impl->full, builder, order, slots, trained);
   }
   if (impl_->packed && (impl->packed = *impl_->packed))
-    impl->packed_body = packed_code(*impl->packed, hooks, *impl_, narrow, segments);
+    impl->packed_body = packed_code(*impl->packed, trained);
   std::vector<SiteHook> functions;
   for (HookedSite& hooked : hooks) functions.push_back(std::move(hooked.hook));
   impl->table = c10::make_intrusive<HookTable>(std::move(functions), impl_->narrow);
@@ -210,7 +279,7 @@ Executable::Executable(Executable&&) noexcept = default;
 Executable::~Executable() = default;
 
 at::Tensor Executable::logits(const ModelInputs& inputs) const {
-  return impl_->full->run(with_table(impl_->program->stack(inputs), impl_->table));
+  return impl_->full->run(with_table(impl_->program->stack(inputs), impl_->table), inputs.boundary);
 }
 
 at::Tensor Executable::logits_at(const ModelInputs& inputs, const at::Tensor& positions) const {
@@ -219,10 +288,18 @@ at::Tensor Executable::logits_at(const ModelInputs& inputs, const at::Tensor& po
 }
 
 at::Tensor Executable::before_head(const ModelInputs& inputs, const at::Tensor& positions) const {
-  if (inputs.documents.empty())
-    return impl_->body.value().run(with_table(impl_->program->stack(inputs), impl_->table, &positions));
-  return impl_->packed_body.value().run(
-      with_table(impl_->packed->stack(packed_inputs(inputs)), impl_->table, &positions));
+  return impl_->body_for(inputs).run(impl_->body_stack(inputs, positions), inputs.boundary);
+}
+
+at::Tensor Executable::boundary(const ModelInputs& inputs) const {
+  if (!impl_->body) return impl_->full->below->run(with_table(impl_->program->stack(inputs), impl_->table));
+  const at::Tensor no_positions = at::empty({0}, inputs.input_ids.options());
+  return impl_->body_for(inputs).below->run(impl_->body_stack(inputs, no_positions));
+}
+
+bool Executable::has_boundary() const {
+  if (!impl_->body) return impl_->full->below != nullptr;
+  return impl_->body->below && (!impl_->packed_body || impl_->packed_body->below);
 }
 
 at::Tensor Executable::head(const at::Tensor& rows) const {

@@ -7,6 +7,7 @@
 
 #include "lora/base/error.h"
 #include "lora/base/text.h"
+#include "model/boundary.h"
 #include "model/hook_op.h"
 #include "model/narrow_op.h"
 #include "model/rewrites/rewrite.h"
@@ -45,6 +46,33 @@ bool GraphBuilder::keep_head() {
   rows->setType(c10::TensorType::get());
   head->node->replaceInputWith(head->input, rows);
   head->input = rows;
+  return true;
+}
+
+torch::jit::Value* GraphBuilder::find_boundary(const std::vector<std::size_t>& order,
+                                               const std::set<std::string>& slots) const {
+  std::unordered_set<const torch::jit::Node*> trained;
+  for (const std::size_t site : order)
+    for (const SiteUse& use : located_[site].uses) trained.insert(use.node);
+  for (const std::string& slot : slots)
+    for (const torch::jit::Use& use : weight_input(slot)->uses()) trained.insert(use.user);
+  return lora::find_boundary(*copy_.graph, weight_inputs(), trained);
+}
+
+bool GraphBuilder::keep_below(const std::vector<std::size_t>& order, const std::set<std::string>& slots) {
+  torch::jit::Value* boundary = find_boundary(order, slots);
+  if (!boundary) return false;
+  copy_.graph->eraseOutput(0);
+  copy_.graph->registerOutput(boundary);
+  return true;
+}
+
+bool GraphBuilder::keep_above(const std::vector<std::size_t>& order, const std::set<std::string>& slots) {
+  torch::jit::Value* boundary = find_boundary(order, slots);
+  if (!boundary) return false;
+  torch::jit::Value* given = copy_.graph->addInput(std::string(kBoundaryInput));
+  given->setType(c10::TensorType::get());
+  boundary->replaceAllUsesWith(given);
   return true;
 }
 
@@ -91,12 +119,16 @@ torch::jit::Code GraphBuilder::compile() {
   return torch::jit::Code(copy_.graph, "forward");
 }
 
-SegmentedCode GraphBuilder::compile_segments() const {
+std::unordered_set<const torch::jit::Value*> GraphBuilder::weight_inputs() const {
   std::unordered_set<const torch::jit::Value*> weights = {table_};
   for (std::size_t i = 0; i < copy_.slots.size(); ++i)
     if (copy_.weights[copy_.slots[i].weight].is_parameter)
       weights.insert(copy_.graph->inputs()[copy_.inputs.size() + i]);
-  if (auto code = SegmentedCode::cut(copy_.graph, weights)) return *std::move(code);
+  return weights;
+}
+
+SegmentedCode GraphBuilder::compile_segments() const {
+  if (auto code = SegmentedCode::cut(copy_.graph, weight_inputs())) return *std::move(code);
   throw Error(ExitCode::file,
               "--checkpoint-activations: the model's graph has no place where it could be cut",
               "leave the option out, and lower --batch-tokens if memory is short");

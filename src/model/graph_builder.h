@@ -3,7 +3,9 @@
 #include <torch/csrc/jit/runtime/interpreter.h>
 
 #include <map>
+#include <set>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "model/lowering.h"
@@ -29,6 +31,12 @@ class GraphBuilder {
   /// Starts the graph with what enters the head: a new input `rows` [n, d]. The same conditions.
   bool keep_head();
 
+  /// Ends the graph with, or starts it at, the activation that enters what is trained: the hooked sites
+  /// `order` and the weights at `slots`; at the start it is a new input `boundary`. False if no layer lies
+  /// below. Both go after keep_body() and before what follows.
+  bool keep_below(const std::vector<std::size_t>& order, const std::set<std::string>& slots);
+  bool keep_above(const std::vector<std::size_t>& order, const std::set<std::string>& slots);
+
   /// Products of linear sites in the narrow type of the hook table. Goes before hook().
   void narrow();
 
@@ -51,6 +59,10 @@ class GraphBuilder {
 
  private:
   torch::jit::Value* weight_input(const std::string& slot) const;
+  /// Parameters and the hook table.
+  std::unordered_set<const torch::jit::Value*> weight_inputs() const;
+  torch::jit::Value* find_boundary(const std::vector<std::size_t>& order,
+                                   const std::set<std::string>& slots) const;
 
   Lowered copy_;
   std::vector<LocatedSite> located_;

@@ -19,6 +19,7 @@ namespace lora {
 namespace {
 
 constexpr std::int64_t kProbeRows = 2, kProbeTime = 7;
+constexpr const char *kFingerprint = "fingerprint", *kShape = "shape of logits";  // facts
 
 void refuse_non_finite(const std::vector<Weight>& weights, const std::filesystem::path& path) {
   std::vector<std::string> bad;
@@ -76,9 +77,11 @@ std::vector<c10::IValue> Program::Impl::stack(const ModelInputs& inputs) const {
   return values;
 }
 
-Program::Impl::Impl(std::filesystem::path file)
+Program::Impl::Impl(std::filesystem::path file, const Cache& cache)
     : path(std::move(file)),
-      archive(load_archive(path)),
+      facts(cache, path),
+      is_known(!facts.find(kFingerprint).is_null()),
+      archive(load_archive(path, is_known)),
       info(parse_model_info(archive.extra, path)),
       lowered(lower(archive.module, "forward")) {
   if (!info.has_metadata) info.key_prefix = guess_wrapper_prefix(archive.module);
@@ -101,22 +104,42 @@ const at::Tensor& Program::Impl::probe_logits() const {
 }
 
 void Program::Impl::complete_info() {
-  const at::Tensor& logits = probe_logits();
-  if (!info.has_metadata && logits.dim() == 2)
-    info.task = logits.size(1) == 1 ? Task::regression : Task::classification;
-  const bool fits = logits.dim() == (has_text_head(info.task) ? 2 : 3) && logits.size(0) == kProbeRows &&
-                    (info.task != Task::regression || logits.size(1) == 1);
+  const std::vector<std::int64_t> shape = fact(kShape, [&] { return Json(probe_logits().sizes().vec()); });
+  if (!info.has_metadata && shape.size() == 2)
+    info.task = shape[1] == 1 ? Task::regression : Task::classification;
+  const bool fits = shape.size() == (has_text_head(info.task) ? 2 : 3) && shape[0] == kProbeRows &&
+                    (info.task != Task::regression || shape[1] == 1);
   if (!fits) {
     throw Error(
         ExitCode::file,
-        cat("\"", path.string(), "\": forward returns shape [", join(logits.sizes(), ", "), "] for ids [",
-            kProbeRows, ", ", kProbeTime,
+        cat("\"", path.string(), "\": forward returns shape [", join(shape, ", "), "] for ids [", kProbeRows,
+            ", ", kProbeTime,
             "]; logits are [batch, time, vocabulary], [batch, labels] or, of a regressor, [batch, 1]"),
         "export the model with scripts/export_model.py");
   }
   if (info.task == Task::classification && info.labels.empty()) {
-    for (std::int64_t i = 0; i < logits.size(1); ++i) info.labels.push_back(std::to_string(i));
+    for (std::int64_t i = 0; i < shape[1]; ++i) info.labels.push_back(std::to_string(i));
   }
+}
+
+void Program::Impl::check_weights() {
+  if (is_known) {
+    analyse();
+    fingerprint = std::async(std::launch::deferred, [known = facts.find(kFingerprint).get<std::string>()] {
+                    return known;
+                  }).share();
+    return;
+  }
+  const std::shared_future<void> finite =
+      std::async(std::launch::async, refuse_non_finite, lowered.weights, path).share();
+  fingerprint = std::async(std::launch::async, [weights = lowered.weights, facts = facts, finite] {
+                  std::string hash = fingerprint_weights(weights);
+                  finite.get();  // a fact of sound files alone
+                  facts.keep(kFingerprint, hash);
+                  return hash;
+                }).share();
+  analyse();
+  finite.get();
 }
 
 void Program::Impl::analyse() {
@@ -142,13 +165,10 @@ Program::Program(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Program::Program(Program&&) noexcept = default;
 Program::~Program() = default;
 
-Program Program::load(const std::filesystem::path& path) {
+Program Program::load(const std::filesystem::path& path, const Cache& cache) {
   return using_file(path, [&] {
-    auto impl = std::make_unique<Impl>(path);
-    impl->fingerprint = std::async(std::launch::async, fingerprint_weights, impl->lowered.weights).share();
-    auto finite = std::async(std::launch::async, refuse_non_finite, impl->lowered.weights, path);
-    impl->analyse();
-    finite.get();
+    auto impl = std::make_unique<Impl>(path, cache);
+    impl->check_weights();
     impl->complete_info();
     return Program(std::move(impl));
   });
@@ -156,7 +176,7 @@ Program Program::load(const std::filesystem::path& path) {
 
 Program Program::load_to_run(const std::filesystem::path& path) {
   return using_file(path, [&] {
-    auto impl = std::make_unique<Impl>(path);
+    auto impl = std::make_unique<Impl>(path, Cache());
     impl->fingerprint = std::async(std::launch::deferred, fingerprint_weights, impl->lowered.weights).share();
     impl->complete_info();
     return Program(std::move(impl));
@@ -183,6 +203,7 @@ void Program::set_weight(const std::string& path, at::Tensor value) {
                                         "], not [", join(value.sizes(), ", "), "]"));
   }
   impl_->lowered.weights[impl_->weight_of_path.at(path)].value = std::move(value);
+  impl_->is_as_loaded = false;
   impl_->plain_probe.reset();
 }
 
@@ -191,6 +212,7 @@ void Program::to(at::Device device) {
   for (Weight& weight : impl_->lowered.weights) weight.value = weight.value.to(device);
   move_constants(*impl_->lowered.graph, device);
   impl_->device = device;
+  impl_->is_as_loaded = false;
   impl_->plain_probe.reset();
 }
 
@@ -200,6 +222,8 @@ void Program::use_precision(at::ScalarType type) {
 }
 
 void Program::checkpoint_activations(bool on) { impl_->checkpoints_activations = on; }
+
+void Program::split_at_boundary(bool on) { impl_->splits_at_boundary = on; }
 
 at::ScalarType Program::precision() const { return impl_->precision; }
 

@@ -11,6 +11,7 @@
 #include "lora/model/program.h"
 #include "model/archive.h"
 #include "model/lowering.h"
+#include "model/model_facts.h"
 #include "model/narrow_op.h"
 #include "model/sites.h"
 
@@ -20,6 +21,8 @@ struct MethodGraph;
 
 struct Program::Impl {
   std::filesystem::path path;
+  ModelFacts facts;
+  bool is_known;    ///< from an earlier process: whole, its weights finite, its fingerprint
   Archive archive;  ///< as loaded
   ModelInfo info;
   Lowered lowered;
@@ -31,6 +34,8 @@ struct Program::Impl {
   at::ScalarType precision = at::kFloat;
   bool keeps_narrow = false;  ///< weights of sites are in a narrower type than activations
   bool checkpoints_activations = false;
+  bool splits_at_boundary = false;
+  bool is_as_loaded = true;               ///< no weight was replaced, nothing moved
   std::shared_ptr<NarrowWeights> narrow;  ///< null: float32 throughout
   mutable at::Tensor plain_probe;         ///< probe_logits()
   mutable std::optional<bool> split;
@@ -39,7 +44,11 @@ struct Program::Impl {
   mutable std::optional<std::vector<RewriteCount>> rewrites;
 
   /// Loads and lowers `file`.
-  explicit Impl(std::filesystem::path file);
+  Impl(std::filesystem::path file, const Cache& cache);
+
+  /// Fingerprint of weights that hold no NaN or Inf: as known, or begun to be computed. file error for
+  /// others.
+  void check_weights();
 
   /// Finds sites, roles and slices by graph and by one run on a small probe.
   void analyse();
@@ -69,8 +78,19 @@ struct Program::Impl {
   const std::vector<RewriteCount>& usable_rewrites() const;
   std::vector<std::string> usable_rewrite_names() const;
 
+  /// `compute`d at the first time that this file is asked for the fact `name`.
+  template <class Function>
+  Json fact(const std::string& name, Function compute) const {
+    Json known = is_as_loaded ? facts.find(name) : Json();
+    if (!known.is_null()) return known;
+    known = compute();
+    if (is_as_loaded) facts.keep(name, known);
+    return known;
+  }
+
  private:
   void index_weights();
+  std::vector<RewriteCount> try_rewrites() const;
 };
 
 }  // namespace lora

@@ -12,6 +12,7 @@
 
 #include "model/run_graph.h"
 #include "model/uses.h"
+#include "model/value_kinds.h"
 
 namespace lora {
 
@@ -33,48 +34,10 @@ namespace {
 
 constexpr std::size_t kResidualsPerLayer = 2;
 
-enum class Kind {
-  constant,
-  weight,      ///< follows from weights alone
-  plain,       ///< what no gradient goes through: from data alone, or no tensor
-  activation,  ///< a tensor that follows from data and weights
-};
-
-class Kinds {
- public:
-  Kinds(const Graph& graph, const std::unordered_set<const Value*>& weights) {
-    for (const Value* input : graph.inputs())
-      kinds_[input] = weights.count(input) ? Kind::weight : Kind::plain;
-    for (const Node* node : graph.nodes())
-      for (const Value* output : node->outputs()) kinds_[output] = kind_of(node, output);
-  }
-
-  Kind operator[](const Value* value) const { return kinds_.at(value); }
-  bool is(const Node* node, Kind kind) const {
-    return std::any_of(node->outputs().begin(), node->outputs().end(),
-                       [&](const Value* output) { return kinds_.at(output) == kind; });
-  }
-
- private:
-  Kind kind_of(const Node* node, const Value* output) const {
-    if (node->kind() == c10::prim::Constant) return Kind::constant;
-    bool weight = false, plain = false, activation = is_any(node, {"lora::hook"});
-    for (const Value* input : node->inputs()) {
-      weight |= kinds_.at(input) == Kind::weight;
-      plain |= kinds_.at(input) == Kind::plain;
-      activation |= kinds_.at(input) == Kind::activation;
-    }
-    if (activation || (weight && plain)) return carries_tensors(output) ? Kind::activation : Kind::plain;
-    return weight ? Kind::weight : Kind::plain;
-  }
-
-  std::unordered_map<const Value*, Kind> kinds_;
-};
-
 /// One graph of a segment being written.
 class Writer {
  public:
-  explicit Writer(const Kinds& kinds) : kinds_(kinds), graph_(std::make_shared<Graph>()) {}
+  explicit Writer(const ValueKinds& kinds) : kinds_(kinds), graph_(std::make_shared<Graph>()) {}
 
   void add(const Node* node) {
     Node* copy = graph_->createClone(const_cast<Node*>(node), [&](Value* value) { return inner(value); });
@@ -84,8 +47,8 @@ class Writer {
 
   Value* inner(const Value* value) {
     if (const auto found = known_.find(value); found != known_.end()) return found->second;
-    const bool made_here = kinds_[value] == Kind::constant ||
-                           (kinds_[value] == Kind::weight && value->node()->kind() != c10::prim::Param);
+    const bool made_here = kinds_[value] == ValueKind::constant ||
+                           (kinds_[value] == ValueKind::weight && value->node()->kind() != c10::prim::Param);
     if (made_here) {
       add(value->node());
       return known_.at(value);
@@ -107,7 +70,7 @@ class Writer {
   const std::vector<const Value*>& outside() const { return outside_; }
 
  private:
-  const Kinds& kinds_;
+  const ValueKinds& kinds_;
   std::shared_ptr<Graph> graph_;
   std::unordered_map<const Value*, Value*> known_;
   std::vector<const Value*> outside_;  ///< in the order of the graph's inputs
@@ -115,10 +78,10 @@ class Writer {
 
 class Cutter {
  public:
-  Cutter(const Graph& graph, const std::unordered_set<const Value*>& weights) : kinds_(graph, weights) {
+  Cutter(const Graph& graph, const std::unordered_set<const Value*>& weights)
+      : graph_(graph), kinds_(graph, weights) {
     for (const Value* input : graph.inputs()) number(input);
     for (const Node* node : graph.nodes()) nodes_.push_back(node);
-    output_ = graph.outputs()[0];
   }
 
   std::vector<SegmentedCode::Segment> cut() {
@@ -134,28 +97,14 @@ class Cutter {
   std::size_t value_count() const { return numbers_.size(); }
 
  private:
-  using End = std::pair<std::size_t, const Value*>;  ///< number of nodes before it, what is alive there
-
   std::size_t number(const Value* value) { return numbers_.emplace(value, numbers_.size()).first->second; }
 
   /// Where segments end.
-  std::vector<End> ends() {
-    std::unordered_map<const Value*, std::size_t> last_use;
-    for (std::size_t i = 0; i < nodes_.size(); ++i)
-      for (const Value* input : nodes_[i]->inputs()) last_use[input] = i;
-    last_use[output_] = nodes_.size();
-    std::vector<End> single;
-    std::vector<const Value*> alive;
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      std::erase_if(alive, [&](const Value* value) { return last_use[value] <= i; });
-      for (const Value* made : nodes_[i]->outputs())
-        if (kinds_[made] == Kind::activation && last_use.count(made)) alive.push_back(made);
-      if (alive.size() != 1 || !alive[0]->type()->isSubtypeOf(*c10::TensorType::get())) continue;
-      if (single.empty() || single.back().second != alive[0]) single.emplace_back(i + 1, alive[0]);
-    }
-    std::vector<End> chosen;
+  std::vector<ActivationCut> ends() {
+    const std::vector<ActivationCut> single = single_activations(graph_, kinds_);
+    std::vector<ActivationCut> chosen;
     for (std::size_t i = 0; i + 1 < single.size(); i += kResidualsPerLayer) chosen.push_back(single[i]);
-    chosen.emplace_back(nodes_.size(), output_);
+    chosen.push_back({nodes_.size(), graph_.outputs()[0]});
     return chosen;
   }
 
@@ -176,23 +125,23 @@ class Cutter {
     Writer once(kinds_), again(kinds_);
     bool hooks = false;
     for (std::size_t i = begin; i < end; ++i) {
-      if (kinds_.is(nodes_[i], Kind::constant) || kinds_.is(nodes_[i], Kind::weight)) continue;
+      if (kinds_.is(nodes_[i], ValueKind::constant) || kinds_.is(nodes_[i], ValueKind::weight)) continue;
       once.add(nodes_[i]);
-      if (kinds_.is(nodes_[i], Kind::activation)) again.add(nodes_[i]);
+      if (kinds_.is(nodes_[i], ValueKind::activation)) again.add(nodes_[i]);
       hooks |= is_any(nodes_[i], {"lora::hook"});
     }
     torch::jit::Code again_code = again.compile({activation});
     std::vector<const Value*> kept;
     for (std::size_t i = begin; i < end; ++i)
       for (const Value* made : nodes_[i]->outputs())
-        if (kinds_[made] == Kind::plain && (again.knows(made) || is_used_from(made, end)))
+        if (kinds_[made] == ValueKind::plain && (again.knows(made) || is_used_from(made, end)))
           kept.push_back(made);
     std::vector<const Value*> outputs = {activation};
     outputs.insert(outputs.end(), kept.begin(), kept.end());
     torch::jit::Code once_code = once.compile(outputs);
     std::optional<std::size_t> enters;
     for (const Value* value : again.outside())
-      if (kinds_[value] == Kind::activation) enters = number(value);
+      if (kinds_[value] == ValueKind::activation) enters = number(value);
     return {std::move(once_code),
             std::move(again_code),
             numbers_of(once.outside()),
@@ -203,9 +152,9 @@ class Cutter {
             hooks};
   }
 
-  Kinds kinds_;
+  const Graph& graph_;
+  ValueKinds kinds_;
   std::vector<const Node*> nodes_;
-  const Value* output_;
   std::unordered_map<const Value*, std::size_t> numbers_;
 };
 

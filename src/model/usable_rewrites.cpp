@@ -68,35 +68,48 @@ std::optional<std::vector<RewriteCount>> tried(const Program::Impl& program,
   return std::nullopt;
 }
 
+std::vector<std::string> names_of(const std::vector<RewriteCount>& counts) {
+  std::vector<std::string> names;
+  for (const RewriteCount& each : counts)
+    if (each.places > 0) names.push_back(each.name);
+  return names;
+}
+
 }  // namespace
 
 const std::vector<RewriteCount>& Program::Impl::usable_rewrites() const {
   if (rewrites) return *rewrites;
   rewrites.emplace();
   if (wanted_rewrites.empty()) return *rewrites;
+  const Json found = fact(cat("rewrites among ", join(wanted_rewrites, ",")), [&] {
+    Json each = Json::array();
+    for (const auto& [name, places, plain] : try_rewrites()) each.push_back({name, places, plain});
+    return each;
+  });
+  for (const Json& each : found)
+    rewrites->push_back({each.at(0).get<std::string>(), each.at(1).get<int>(), each.at(2).get<int>()});
+  return *rewrites;
+}
+
+std::vector<RewriteCount> Program::Impl::try_rewrites() const {
   const at::NoGradGuard no_grad;
   const at::Tensor& expected = probe_logits();
+  std::vector<RewriteCount> usable;
   if (const auto all = tried(*this, wanted_rewrites, expected)) {
-    rewrites = *all;
+    usable = *all;
   } else {
     for (const std::string& name : wanted_rewrites) {
       const auto one = tried(*this, {name}, expected);
-      if (one) rewrites->insert(rewrites->end(), one->begin(), one->end());
+      if (one) usable.insert(usable.end(), one->begin(), one->end());
     }
   }
   const bool rows_wanted =
       std::find(wanted_rewrites.begin(), wanted_rewrites.end(), kRowsRewrite) != wanted_rewrites.end();
-  if (rows_wanted && can_select_rows(usable_rewrite_names()))
-    rewrites->push_back({std::string(kRowsRewrite), 1});
-  return *rewrites;
+  if (rows_wanted && can_select_rows(names_of(usable))) usable.push_back({std::string(kRowsRewrite), 1});
+  return usable;
 }
 
-std::vector<std::string> Program::Impl::usable_rewrite_names() const {
-  std::vector<std::string> names;
-  for (const RewriteCount& each : usable_rewrites())
-    if (each.places > 0) names.push_back(each.name);
-  return names;
-}
+std::vector<std::string> Program::Impl::usable_rewrite_names() const { return names_of(usable_rewrites()); }
 
 void Program::use_rewrites(const std::vector<std::string>& names) {
   const std::vector<std::string> known = known_names();

@@ -209,10 +209,12 @@ void Loop::accept(const StepResult& result, std::int64_t number) {
 void Loop::skip(const StepResult& result, std::int64_t number) {
   ++outcome_.skipped;
   const double scale = trainee_.loss_scale().value();
-  progress_.note(cat("step ", number + 1, ": the gradient leaves float16's range, update skipped; the loss scale is now ",
-                     scale));
-  write_metrics(Json({{"step", number + 1}, {"skipped", cat("gradient norm ", result.gradient_norm)},
-                      {"loss_scale", scale}}).dump());
+  progress_.note(cat("step ", number + 1,
+                     ": the gradient leaves float16's range, update skipped; the loss scale is now ", scale));
+  write_metrics(Json({{"step", number + 1},
+                      {"skipped", cat("gradient norm ", result.gradient_norm)},
+                      {"loss_scale", scale}})
+                    .dump());
 }
 
 void Loop::reject(const StepResult& result, std::int64_t number) {

@@ -60,9 +60,7 @@ double loss_by_parts(const Executable& executable, const Batch& batch, const Obj
 
 }  // namespace
 
-Objective objective_of(const Session& session) {
-  return {session.task(), session.config.label_smoothing};
-}
+Objective objective_of(const Session& session) { return {session.task(), session.config.label_smoothing}; }
 
 Batch micro_batch(const Session& session, const std::vector<const EncodedRow*>& rows, Layout layout) {
   return to_device(make_batch(rows, session.model.pad_id(), session.task(), layout),

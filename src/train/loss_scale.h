@@ -6,9 +6,10 @@
 
 namespace lora {
 
-/// What losses are multiplied by before the backward pass, so that gradients that pass through float16 neither vanish
-/// nor overflow (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2). Powers of two: gradients in range are the
-/// same bit by bit. An overflow costs an update and halves the scale; kGrowthUpdates without one double it.
+/// What losses are multiplied by before the backward pass, so that gradients that pass through float16
+/// neither vanish nor overflow (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2). Powers of two:
+/// gradients in range are the same bit by bit. An overflow costs an update and halves the scale;
+/// kGrowthUpdates without one double it.
 class LossScale {
  public:
   /// Off: the scale is and stays 1.
@@ -17,8 +18,8 @@ class LossScale {
   bool is_on() const { return on_; }
   double value() const { return value_; }
 
-  /// After an update with a finite loss. True if the gradients were not finite and a lower scale, now set, may mend
-  /// that.
+  /// After an update with a finite loss. True if the gradients were not finite and a lower scale, now set,
+  /// may mend that.
   bool adapt(bool finite);
 
   at::Tensor state() const;
@@ -27,7 +28,8 @@ class LossScale {
   static constexpr std::int64_t kGrowthUpdates = 200;
 
  private:
-  /// Gradients here are of a sum over tokens, at most 1 for a logit: 2^12 leaves sums of 16 of them in float16's range.
+  /// Gradients here are of a sum over tokens, at most 1 for a logit: 2^12 leaves sums of 16 of them in
+  /// float16's range.
   static constexpr double kStart = 4096, kLargest = 16777216;
 
   bool on_;

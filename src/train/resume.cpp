@@ -16,11 +16,29 @@ namespace {
 /// Options that do not change what is trained: where and how it is reported, saved and stopped. Threads
 /// change rounding.
 const std::set<std::string>& free_options() {
-  static const std::set<std::string> names = {
-      "resume",      "allow_change", "out",        "overwrite", "json",   "list_targets",
-      "dry_run",     "log_every",    "save_every", "threads",   "device", "keep_checkpoints",
-      "max_minutes", "model",        "tokenizer",  "data",      "valid",  "min_coverage",
-      "profile",     "checkpoint_activations"};
+  static const std::set<std::string> names = {"resume",
+                                              "allow_change",
+                                              "out",
+                                              "overwrite",
+                                              "json",
+                                              "list_targets",
+                                              "dry_run",
+                                              "log_every",
+                                              "save_every",
+                                              "threads",
+                                              "device",
+                                              "keep_checkpoints",
+                                              "max_minutes",
+                                              "model",
+                                              "tokenizer",
+                                              "data",
+                                              "valid",
+                                              "min_coverage",
+                                              "profile",
+                                              "checkpoint_activations",
+                                              "cache",
+                                              "cache_gib",
+                                              "cache_activations"};
   return names;
 }
 

@@ -38,13 +38,14 @@ Session open_session(const TrainConfig& config) {
       {},     {}};
   if (config.base_dtype != "file") session.model.program.use_base_type(base_type(config.base_dtype));
   session.model.program.checkpoint_activations(config.checkpoint_activations);
+  session.model.program.split_at_boundary(config.cache_activations);
   if (session.task() == Task::regression && config.label_smoothing > 0)
     throw Error(ExitCode::usage, "--label-smoothing is for classes and tokens, and the model is a regressor");
   session.encoding = session.model.encoding(config.data);
-  session.rows = encode(session.data, *session.model.tokenizer, session.encoding, threads);
+  session.rows = session.model.encoded(session.data, config.data, session.encoding, threads);
   if (!session.valid_data) return session;
   const DataSet& valid = *session.valid_data;
-  session.valid = encode(valid, *session.model.tokenizer, session.encoding, threads);
+  session.valid = session.model.encoded(valid, config.data, session.encoding, threads);
   session.validation.emplace(session.valid.rows, session.model.program.info().task, session.model.pad_id(),
                              config.batch_tokens);
   if (!has_text_head(session.task())) {

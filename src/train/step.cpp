@@ -7,6 +7,7 @@
 
 #include "lora/base/error.h"
 #include "lora/base/log.h"
+#include "train/boundary_store.h"
 #include "train/loss_gradient.h"
 #include "train/profile.h"
 
@@ -22,12 +23,14 @@ StepResult accumulate(const Session& session, Trainee& trainee, const Update& up
   objective.scale = trainee.loss_scale().value();
   trainee.optimizer().zero_grad();
   for (const auto& rows : update.micro_batches) {
-    const Batch batch = profiled(profile, Phase::data, [&] { return micro_batch(session, rows, layout); });
+    Batch batch = profiled(profile, Phase::data, [&] { return micro_batch(session, rows, layout); });
     result.tokens += batch.real_tokens;
     result.longest = std::max(result.longest, batch.time);
     if (batch.labelled == 0) continue;
     result.positions += batch.rows * batch.time;
     result.labelled += batch.labelled;
+    if (trainee.boundary_store())
+      profiled(profile, Phase::forward, [&] { trainee.boundary_store()->attach(batch, rows); });
     result.loss_sum += add_loss_gradient(trainee.executable(), batch, objective, profile);
   }
   return result;

@@ -9,6 +9,7 @@
 #include "lora/base/stop.h"
 #include "lora/base/text.h"
 #include "lora/config/check.h"
+#include "train/boundary_store.h"
 #include "train/eva.h"
 #include "train/list_targets.h"
 #include "train/loop.h"
@@ -135,10 +136,20 @@ void print_outcome(const Outcome& outcome, const RunReport& report, const std::f
   std::cout << ")\n";
 }
 
+/// Of layers below all that is trained, if there are any.
+void keep_activations(const Session& session, Trainee& trainee, Layout layout) {
+  auto store = BoundaryStore::open(session, trainee, layout);
+  if (!store) return;
+  log_info("train", "what enters the first trained layer is kept: ", human_bytes(store->bytes()), " in ",
+           store->path().string());
+  trainee.use_boundary_store(std::move(store));
+}
+
 int run_training(const TrainConfig& config, const Session& session, const Plan& plan, const Sampler& sampler,
                  Trainee& trainee, RunFolder& run, const std::optional<TrainingState>& state) {
   std::optional<Profile> profile;
   if (config.profile) profile.emplace(session.model.program);
+  if (plan.total_updates > plan.updates_per_epoch) keep_activations(session, trainee, sampler.layout());
   Loop loop(session, plan, sampler, trainee, run, profile ? &*profile : nullptr);
   if (state) {
     loop.restore(*state);

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
+#include "train/boundary_store.h"
 #include "train/compared_methods.h"
 #include "train/target_configs.h"
 
@@ -97,6 +98,10 @@ Trainee::Trainee(const TrainConfig& config, Program& program, const std::functio
   for (const FullWeight& weight : weights_) program_.set_weight(weight.path, weight.value);
   executable_.emplace(program_.executable(make_hooks(adapter_, training_)));
 }
+
+Trainee::~Trainee() = default;
+
+void Trainee::use_boundary_store(std::unique_ptr<BoundaryStore> store) { boundary_store_ = std::move(store); }
 
 void Trainee::create_adapter_for(const TrainConfig& config) {
   if (!config.init_adapter.empty()) {

@@ -19,6 +19,8 @@
 
 namespace lora {
 
+class BoundaryStore;
+
 /// What a training changes: an adapter on a frozen program, or every floating-point parameter of it. The
 /// trained tensors live in the optimizer's flat buffer and in no second place.
 class Trainee {
@@ -26,6 +28,7 @@ class Trainee {
   /// Chooses targets and creates the adapter; `prepare` may give it other initial values and ranks. `program`
   /// must outlive the trainee.
   Trainee(const TrainConfig& config, Program& program, const std::function<void(Adapter&)>& prepare = {});
+  ~Trainee();
   Trainee(const Trainee&) = delete;
   Trainee& operator=(const Trainee&) = delete;
 
@@ -40,6 +43,10 @@ class Trainee {
   /// it has one that is trained. From zero, Adam first moves everything that is trained in the direction of
   /// larger outputs, and adapters end up with outputs that do not depend on the text.
   void start_outputs_at(double value);
+
+  /// Where activations are kept; null if nowhere.
+  BoundaryStore* boundary_store() const { return boundary_store_.get(); }
+  void use_boundary_store(std::unique_ptr<BoundaryStore> store);
 
   /// Switches dropout.
   void set_training(bool training) { training_ = training; }
@@ -74,6 +81,7 @@ class Trainee {
   std::unique_ptr<AdamW> optimizer_;
   LossScale loss_scale_;
   std::optional<Executable> executable_;
+  std::unique_ptr<BoundaryStore> boundary_store_;
 };
 
 }  // namespace lora

@@ -15,7 +15,8 @@ OPTIONS = ["--steps", 60, "--batch-size", 8, "--batch-tokens", 60, "--learning-r
 MOMENTS = int(os.environ.get("LORA_SIGNAL_MOMENTS", "12"))
 METHODS = {"lora": [], "dora": ["--method", "dora"], "pissa": ["--init", "pissa"],
            "full": ["--method", "full", "--dropout", 0, "--learning-rate", 3e-4],
-           "bottleneck": ["--method", "bottleneck"], "fp16": ["--precision", "fp16"]}
+           "bottleneck": ["--method", "bottleneck"], "fp16": ["--precision", "fp16"],
+           "upper layers": ["--layers", "last:1", "--dropout", 0]}
 
 
 @pytest.fixture

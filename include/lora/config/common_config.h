@@ -12,7 +12,9 @@ namespace lora {
 /// Which model runs where; the same in every program.
 struct ModelConfig {
   std::string path, tokenizer, precision = "fp32", device = "cpu";
+  std::optional<std::string> cache;
   std::int64_t threads = 0;
+  double cache_gib = 10;
   std::vector<std::string> rewrites = {"all"};
 
   template <class V>
@@ -22,13 +24,19 @@ struct ModelConfig {
       "tokenizer.json, SentencePiece .model or their folder; default: the one inside the model file",
       Placeholder{"PATH"});
     v("rewrites", rewrites,
-      "faster operations for patterns of the model: all, none, or some of norm, gelu, mlp, rotary, attention, rows",
+      "faster operations for patterns of the model: all, none, or some of norm, gelu, mlp, rotary, attention, "
+      "rows",
       Placeholder{"NAME"}, CommaSeparated{});
     v("precision", precision,
-      "type of the products with frozen weights: fp32, bf16, fp16 (with scaled losses), or bf16 where it is at "
-      "least 1.3 times as fast (auto)",
+      "type of the products with frozen weights: fp32, bf16, fp16 (with scaled losses), or bf16 where it is "
+      "at least 1.3 times as fast (auto)",
       OneOf{{"fp32", "bf16", "fp16", "auto"}});
     v("device", device, "cpu, cuda or cuda:N", Placeholder{"DEVICE"});
+    v("cache", cache,
+      "folder that keeps tokens and facts about models for later runs, ~/.cache/lora by default; none: "
+      "nothing is kept",
+      Placeholder{"DIR"});
+    v("cache_gib", cache_gib, "how much it may hold; what was used longest ago gives way", above(0));
   }
 
   /// The options of a program that only works on the weights.

@@ -54,8 +54,8 @@ struct TrainConfig {
   std::int64_t patience = 0;
   std::int64_t log_every = 1;
 
-  bool list_targets = false, checkpoint_activations = false, dry_run = false, overwrite = false,
-       profile = false, json = false;
+  bool list_targets = false, checkpoint_activations = false, cache_activations = true, dry_run = false,
+       overwrite = false, profile = false, json = false;
 
   template <class V>
   void visit(V& v) {
@@ -133,6 +133,9 @@ struct TrainConfig {
     v("checkpoint_activations", checkpoint_activations,
       "keep what enters each layer only and compute the rest again for the backward pass: less memory, more "
       "time");
+    v("cache_activations", cache_activations,
+      "with adapters in the upper layers only: keep what enters the first of them in the --cache, and "
+      "compute the layers below in the first epoch only");
     v("pack", pack, "rows follow each other without padding, where the model file has the method \"packed\"");
     v("bucket", bucket, "rows of similar length train together (less padding), where rows are not packed");
     v("seed", seed, "initial values, order of rows, dropout", at_least(0));

@@ -26,7 +26,11 @@ struct Batch {
   std::int64_t labelled = 0;     ///< number of targets
 };
 
-/// The last token of a language-model row is never an input (nothing follows it): time = longest row - 1.
+/// Ids of a row that the model reads: of a language model's all but the last, since nothing follows it, but
+/// at least one.
+std::int64_t input_length(const EncodedRow& row, Task task);
+
+/// time = the longest row's input_length().
 Batch make_batch(const std::vector<const EncodedRow*>& rows, std::int32_t pad_id, Task task,
                  Layout layout = Layout::padded);
 

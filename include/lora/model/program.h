@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "lora/base/cache.h"
 #include "lora/base/files.h"
 #include "lora/model/model_info.h"
 #include "lora/model/site.h"
@@ -34,6 +35,9 @@ struct ModelInputs {
   /// Lengths of documents that follow each other in the only row, each with positions and attention of its
   /// own; empty if rows are rows. Only for programs that pack; attention_mask is then not looked at.
   std::vector<std::int64_t> documents = {};
+
+  /// Executable::boundary() of these inputs, if it is known: what lies below is then not computed.
+  at::Tensor boundary = {};
 };
 
 /// What a hook sees at one use of a site's weight.
@@ -52,7 +56,7 @@ struct HookedSite {
   const Site* site;
   SiteHook hook;
   bool computes_site = false;  ///< the site's own operation is left out; for the only hook of a site
-  bool tells_rows = false;     ///< the hook tells the batch's rows apart, so that every position must be there
+  bool tells_rows = false;  ///< the hook tells the batch's rows apart, so that every position must be there
 };
 
 /// A rewrite of the graph (docs/speed.md), at how many places it is made, and how many others it knows of are
@@ -84,6 +88,11 @@ class Executable {
   at::Tensor before_head(const ModelInputs& inputs, const at::Tensor& positions) const;
   at::Tensor head(const at::Tensor& rows) const;
 
+  /// The activation [batch, time, d] below which there is neither a hook nor a trained weight, so that it is
+  /// the same in every epoch; logits are those of the whole bit by bit. Where has_boundary().
+  at::Tensor boundary(const ModelInputs& inputs) const;
+  bool has_boundary() const;
+
  private:
   friend class Program;
   struct Impl;
@@ -98,8 +107,10 @@ class CachedExecutable;  // cached_executable.h
 class Program {
  public:
   /// Loads a TorchScript file, whose weights are mapped: read when they are used, shared between processes.
-  /// file error: damaged, foreign, frozen, or using what lowering refuses (named).
-  static Program load(const std::filesystem::path& path);
+  /// file error: damaged, foreign, frozen, or using what lowering refuses (named). Of a file that has not
+  /// changed since (file_identity), `cache` tells that it is whole, its fingerprint and which rewrites it has
+  /// places for.
+  static Program load(const std::filesystem::path& path, const Cache& cache = {});
 
   /// Only what it takes to run it without hooks: no sites, no look at the weights' values. Errors as load().
   static Program load_to_run(const std::filesystem::path& path);
@@ -142,16 +153,19 @@ class Program {
   void use_precision(at::ScalarType type);
   at::ScalarType precision() const;
 
-  /// Keeps the weights of linear and embedding sites in float16 or bfloat16: products are computed in that type,
-  /// activations cast where they enter and back behind, everything else stays float32. For executables made
-  /// afterwards; fingerprint and file stay those of the weights as loaded. file error if the graph uses such a
-  /// weight otherwise.
+  /// Keeps the weights of linear and embedding sites in float16 or bfloat16: products are computed in that
+  /// type, activations cast where they enter and back behind, everything else stays float32. For executables
+  /// made afterwards; fingerprint and file stay those of the weights as loaded. file error if the graph uses
+  /// such a weight otherwise.
   void use_base_type(at::ScalarType type);
 
-  /// Lets executables made afterwards keep, for the backward pass, what enters each layer only, and compute the
-  /// rest again: less memory, the same gradients, a second forward pass. Making one is a file error if the
-  /// graph cannot be cut.
+  /// Lets executables made afterwards keep, for the backward pass, what enters each layer only, and compute
+  /// the rest again: less memory, the same gradients, a second forward pass. Making one is a file error if
+  /// the graph cannot be cut.
   void checkpoint_activations(bool on);
+
+  /// Lets executables made afterwards have a boundary() where a layer or more lie below what is trained.
+  void split_at_boundary(bool on);
 
   /// True if executables made from now on take ModelInputs::documents: the file has the method `packed`,
   /// whose logits on a probe are those of the documents apart, and attention skips what other documents hold.

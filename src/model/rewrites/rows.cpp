@@ -2,6 +2,7 @@
 #include <limits>
 #include <set>
 
+#include "model/boundary.h"
 #include "model/rewrites/pattern.h"
 #include "model/rewrites/rewrite.h"
 #include "model/uses.h"
@@ -63,7 +64,7 @@ class RowsRewriter {
 
   /// Ids reach an embedding as its second operand; weights and hook tables are no data.
   static bool is_data_input(const Value* input) {
-    return reaches_embedding(input);
+    return input->debugName() == kBoundaryInput || reaches_embedding(input);
   }
 
   static bool reaches_embedding(const Value* ids) {
@@ -93,18 +94,20 @@ class RowsRewriter {
   /// The size of a last dimension.
   static bool is_width(const Value* size) {
     const Node* node = made_by(size, {"aten::size"});
-    const auto dimension = node && node->inputs().size() == 2 ? constant_number(node->inputs()[1]) : std::nullopt;
+    const auto dimension =
+        node && node->inputs().size() == 2 ? constant_number(node->inputs()[1]) : std::nullopt;
     return dimension == -1.0 || dimension == 2.0;
   }
 
-  /// The sizes [batch, time, d] of views, taken from elsewhere (GPT-2 takes those of the ids): rows have others.
+  /// The sizes [batch, time, d] of views, taken from elsewhere (GPT-2 takes those of the ids): rows have
+  /// others.
   bool restates_shape(const Node* list) const {
     if (!is_any(list, {"prim::ListConstruct"}) || list->inputs().size() != 3) return false;
     const Value* last = list->inputs()[2];
     if ((is_foreign_size(last) && !is_width(last)) || constant_number(last) == -1.0) return false;
-    return std::all_of(list->output()->uses().begin(), list->output()->uses().end(), [](const torch::jit::Use& use) {
-      return is_any(use.user, {"aten::view", "aten::reshape"});
-    });
+    return std::all_of(
+        list->output()->uses().begin(), list->output()->uses().end(),
+        [](const torch::jit::Use& use) { return is_any(use.user, {"aten::view", "aten::reshape"}); });
   }
 
   /// Their sizes of chosen rows: [1, n, d].

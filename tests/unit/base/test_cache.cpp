@@ -1,7 +1,6 @@
-#include "lora/base/cache.h"
-
 #include <chrono>
 
+#include "lora/base/cache.h"
 #include "lora/base/files.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"

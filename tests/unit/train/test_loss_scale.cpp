@@ -1,8 +1,7 @@
-#include "train/loss_scale.h"
-
 #include <ATen/ATen.h>
 
 #include "support/catch.h"
+#include "train/loss_scale.h"
 #include "train/step.h"
 #include "training_data.h"
 
@@ -28,7 +27,8 @@ Updated update(const TrainConfig& config, double scale, double rate = 0) {
   Trainee trainee(config, program);
   if (trainee.loss_scale().is_on()) trainee.loss_scale().restore(state(scale));
   std::int64_t parts = 1;
-  const StepResult result = run_step(session, trainee, {{{0, 1, 2}, {3, 4, 5, 6}}}, Layout::padded, rate, parts);
+  const StepResult result =
+      run_step(session, trainee, {{{0, 1, 2}, {3, 4, 5, 6}}}, Layout::padded, rate, parts);
   return {result, trainee.optimizer().flat_gradients().clone(), trainee.optimizer().flat_values().clone(),
           trainee.loss_scale().value()};
 }

@@ -12,8 +12,8 @@
 
 namespace lora::test {
 
-/// Rows of token ids with a rule to learn: after the first two ids every id is the one before plus three, modulo 40.
-/// Lengths vary between 5 and 12.
+/// Rows of token ids with a rule to learn: after the first two ids every id is the one before plus three,
+/// modulo 40. Lengths vary between 5 and 12.
 inline std::string counting_rows(int count, std::uint64_t seed) {
   const CounterRandom random(seed, 0);
   std::string text;
@@ -38,6 +38,7 @@ struct TrainingFixture {
     write_file_atomically(folder / "valid.jsonl", counting_rows(24, 2));
     config.model.path = models.transformer().string();
     config.model.threads = 1;
+    config.model.cache = "none";
     config.data.path = (folder / "train.jsonl").string();
     config.valid = (folder / "valid.jsonl").string();
     config.out = (folder / "run").string();

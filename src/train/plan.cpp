@@ -5,8 +5,11 @@
 
 #include "base/report_text.h"
 #include "eval/variant.h"
+#include "lora/base/cache.h"
 #include "lora/base/process.h"
+#include "lora/base/sha256.h"
 #include "lora/base/text.h"
+#include "train/resume.h"
 #include "train/target_configs.h"
 
 namespace lora {
@@ -81,6 +84,48 @@ double estimate_seconds(const Plan& plan) {
          epochs;
 }
 
+void measure_memory(Plan& plan, const Session& session, Trainee& trainee, const Sampler& sampler,
+                    bool exact) {
+  const auto rows = largest_micro_batch(session, sampler);
+  plan.largest = exact ? measure_pass(session, trainee, rows, sampler.layout())
+                       : estimate_pass(session, trainee, rows, sampler.layout());
+  // After the pass the gradients are resident too; the moments come with the first update.
+  plan.peak_bytes =
+      std::max(peak_resident_bytes(), resident_bytes() + moment_bytes(trainee) + plan.largest.peak_bytes);
+}
+
+constexpr const char* kMemory = "memory";  ///< kind of a cache's entries
+
+/// Tells trainings that need the same memory.
+std::string memory_key(const Session& session) {
+  return sha256(cat(file_identity(session.model.program.path()), "|", program_identity(), "|", cpu_name(),
+                    "|", session.threads, "|", training_options(session.config), "|",
+                    session.config.checkpoint_activations, "|", session.data.sha256, "|",
+                    session.valid_data ? session.valid_data->sha256 : ""));
+}
+
+/// What the same training needed in an earlier process: its first update then waits for no measured pass.
+bool recall_memory(Plan& plan, const Cache& cache, const std::string& key) {
+  const auto text = cache.read(kMemory, key);
+  if (!text) return false;
+  const Json known = parse_json(*text, {"cache of memory", ExitCode::internal});
+  known.at("rows").get_to(plan.largest.rows);
+  known.at("time").get_to(plan.largest.time);
+  known.at("seconds").get_to(plan.largest.seconds);
+  known.at("pass_bytes").get_to(plan.largest.peak_bytes);
+  known.at("peak_bytes").get_to(plan.peak_bytes);
+  return true;
+}
+
+void keep_memory(const Plan& plan, const Cache& cache, const std::string& key) {
+  const Json known = {{"rows", plan.largest.rows},
+                      {"time", plan.largest.time},
+                      {"seconds", plan.largest.seconds},
+                      {"pass_bytes", plan.largest.peak_bytes},
+                      {"peak_bytes", plan.peak_bytes}};
+  cache.write(kMemory, key, known.dump());
+}
+
 std::string rewrites_text(const Plan& plan) {
   std::vector<std::string> each;
   for (const RewriteCount& rewrite : plan.rewrites) {
@@ -146,14 +191,13 @@ Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler,
   plan.updates_per_epoch = sampler.updates_per_epoch();
   plan.total_updates = config.steps.value_or(config.epochs * plan.updates_per_epoch);
   plan.schedule = make_schedule(config, session.model.program.info().hidden_size, plan.total_updates);
-  const auto rows = largest_micro_batch(session, sampler);
-  plan.largest = exact ? measure_pass(session, trainee, rows, sampler.layout())
-                       : estimate_pass(session, trainee, rows, sampler.layout());
-  // After the pass the gradients are resident too; the moments come with the first update.
-  const std::uint64_t resident = resident_bytes(), available = available_bytes();
-  plan.peak_bytes =
-      std::max(peak_resident_bytes(), resident + moment_bytes(trainee) + plan.largest.peak_bytes);
-  plan.available_bytes = available ? resident + available : 0;
+  const std::string key = memory_key(session);
+  if (exact || !recall_memory(plan, session.model.cache, key)) {
+    measure_memory(plan, session, trainee, sampler, exact);
+    if (!exact) keep_memory(plan, session.model.cache, key);
+  }
+  const std::uint64_t available = available_bytes();
+  plan.available_bytes = available ? resident_bytes() + available : 0;
   if (exact) plan.seconds = estimate_seconds(plan);
   return plan;
 }

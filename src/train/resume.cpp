@@ -49,11 +49,10 @@ struct Difference {
 /// Options by value, files by their content.
 std::vector<Difference> differences(const Session& session, const Json& recorded) {
   std::vector<Difference> found;
-  const Json now = Json::parse(config_json(session.config)),
-             before = recorded.value("options", Json::object());
+  const Json now = training_options(session.config), before = recorded.value("options", Json::object());
   for (const auto& [name, value] : now.items()) {
     const Json old = before.value(name, Json());
-    if (!free_options().count(name) && old != value) found.push_back({name, old.dump(), value.dump()});
+    if (old != value) found.push_back({name, old.dump(), value.dump()});
   }
   const auto compare_hash = [&](const char* name, const char* key, const std::string& hash) {
     const Json old = recorded.value(key, Json());
@@ -68,6 +67,14 @@ std::vector<Difference> differences(const Session& session, const Json& recorded
 }
 
 }  // namespace
+
+Json training_options(const TrainConfig& config) {
+  const Json all = Json::parse(config_json(config));
+  Json options = Json::object();
+  for (const auto& [name, value] : all.items())
+    if (!free_options().count(name)) options[name] = value;
+  return options;
+}
 
 TrainConfig with_resumed_folder(TrainConfig config) {
   if (config.resume.empty() || config.resume == "auto") return config;

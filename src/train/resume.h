@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/json.h"
 #include "lora/config/train_config.h"
 #include "train/session.h"
 
@@ -9,6 +10,9 @@ namespace lora {
 
 /// What --resume RUN writes to: the run itself.
 TrainConfig with_resumed_folder(TrainConfig config);
+
+/// The options that change what is trained, without files.
+Json training_options(const TrainConfig& config);
 
 /// mismatch error that lists every difference between a run's config.json and this session: options that
 /// change the training, model, tokenizer and data by their hashes. Differences named by --allow-change are

@@ -43,6 +43,18 @@ lora_library(lora_utf8proc ${UTF8PROC_INCLUDE_DIR} ${UTF8PROC_LIBRARY})
 lora_library(lora_sentencepiece ${SENTENCEPIECE_INCLUDE_DIR} ${SENTENCEPIECE_LIBRARY} Threads::Threads)
 target_link_options(lora_sentencepiece INTERFACE "-Wl,--exclude-libs,libsentencepiece.a")
 
+# LORA_MPI: what several processes of a training need; empty without MPI.
+set(LORA_MPI "")
+if(LORA_WITH_MPI)
+  find_package(MPI QUIET COMPONENTS C)
+  if(MPI_C_FOUND)
+    set(LORA_MPI MPI::MPI_C)
+    message(STATUS "MPI: ${MPI_C_LIBRARIES}")
+  elseif(NOT LORA_WITH_MPI STREQUAL AUTO)
+    lora_require(MPI_C_FOUND MPI libopenmpi-dev)
+  endif()
+endif()
+
 if(LORA_TESTS)
   find_package(Catch2 QUIET CONFIG)
   lora_require(Catch2_FOUND Catch2 catch2)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs everything the build needs: system packages, a virtual environment with LibTorch, SentencePiece.
-# Finished steps are skipped. Options: --tests also installs the oracles of the peer tests.
+# Finished steps are skipped. Options: --tests also installs the oracles of the peer tests and MPI,
+# with which several processes train together.
 step=setup
 source "$(dirname "$0")/common.sh"
 
@@ -8,13 +9,15 @@ tests=
 for argument in "$@"; do
   case $argument in
     --tests) tests=1 ;;
-    -h|--help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,4s/^# //p' "$0"; exit 0 ;;
     *) die "unknown option $argument (known: --tests)" ;;
   esac
 done
 
 packages=(g++ cmake ninja-build ccache git python3-venv python3-dev libcli11-dev nlohmann-json3-dev libspdlog-dev
           libfmt-dev catch2 libpcre2-dev libutf8proc-dev libssl-dev zlib1g-dev)
+
+[ -z "$tests" ] || packages+=(libopenmpi-dev openmpi-bin)
 
 install_packages() {
   command -v dpkg-query >/dev/null || { say "no dpkg here: install the equivalents of: ${packages[*]}"; return; }

@@ -45,9 +45,9 @@ std::filesystem::path RunFolder::model() const { return folder_ / "model.pt"; }
 
 void RunFolder::write_config(const std::string& json) { write_file_atomically(folder_ / kConfig, json); }
 
-std::string RunFolder::read_config() const { return read_file(folder_ / kConfig); }
-
 void RunFolder::append_metrics(const std::string& json_line) { metrics_->append(json_line); }
+
+std::string read_run_config(const std::filesystem::path& folder) { return read_file(folder / kConfig); }
 
 void RunFolder::write_report(const RunReport& report) {
   write_file_atomically(folder_ / kReportFile, run_report_json(report).dump(2) + "\n");

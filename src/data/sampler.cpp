@@ -30,7 +30,7 @@ std::int64_t Sampler::updates_per_epoch() const {
   return (static_cast<std::int64_t>(lengths_.size()) + options_.batch_size - 1) / options_.batch_size;
 }
 
-Update Sampler::update(std::int64_t number) const {
+Update Sampler::update(std::int64_t number, RowShare share) const {
   const std::int64_t epoch = number / updates_per_epoch();
   if (epoch != cached_epoch_) {
     cached_order_ = epoch_order(epoch);
@@ -42,7 +42,9 @@ Update Sampler::update(std::int64_t number) const {
   std::vector<std::size_t> rows(cached_order_.begin() + static_cast<std::ptrdiff_t>(begin),
                                 cached_order_.begin() + static_cast<std::ptrdiff_t>(end));
   sort_by_length(rows, lengths_);
-  return {pack(rows, lengths_, options_.max_tokens, options_.layout)};
+  std::vector<std::size_t> taken;
+  for (std::size_t i = share.number; i < rows.size(); i += share.count) taken.push_back(rows[i]);
+  return {pack(taken, lengths_, options_.max_tokens, options_.layout)};
 }
 
 /// Shuffled rows. Bucketing sorts those of 50 updates by length and then shuffles these updates; the rows of

@@ -61,6 +61,30 @@ std::vector<double> log_likelihoods(const Executable& executable, const Batch& b
   return all;
 }
 
+/// Adds up what each process found of its batches. A number is zero but in one of them, so nothing is
+/// rounded; choices are sent as they are counted from one, since none is -1.
+void join_shares(std::vector<std::vector<double>>& scores, std::vector<RowOutcome>& outcomes,
+                 const EvaluationShare& share) {
+  std::vector<double> all;
+  const auto each_number = [&](auto visit) {
+    for (auto& choices : scores)
+      for (double& score : choices) visit(score);
+    for (RowOutcome& outcome : outcomes) {
+      for (std::int64_t* choice : {&outcome.truth, &outcome.predicted}) {
+        double from_one = static_cast<double>(*choice + 1);
+        visit(from_one);
+        *choice = static_cast<std::int64_t>(from_one) - 1;
+      }
+      for (double* number : {&outcome.loss, &outcome.confidence, &outcome.value, &outcome.true_value})
+        visit(*number);
+    }
+  };
+  each_number([&](double& number) { all.push_back(number); });
+  share.sum(all);
+  auto next = all.begin();
+  each_number([&](double& number) { number = *next++; });
+}
+
 }  // namespace
 
 std::string loss_unit(Task task) {
@@ -202,27 +226,35 @@ void Evaluation::choose(const Scores& scores, std::vector<RowOutcome>& outcomes)
   }
 }
 
-Quality Evaluation::run(const Executable& executable, at::Device device) const {
-  const at::NoGradGuard no_grad;
+Evaluation::Found Evaluation::pass_all(const Executable& executable, at::Device device,
+                                       const EvaluationShare& share) const {
   std::vector<EncodedRow> rows;
   for (const Pass& pass : passes_) rows.push_back(pass.row);
-  Scores scores;
-  for (const Question& question : questions_) scores.emplace_back(question.choices.size(), 0.0);
-  std::vector<RowOutcome> outcomes(passes_.size());
-  for (const auto& numbers : evaluation_batches(rows, max_tokens_)) {
+  Found found;
+  for (const Question& question : questions_) found.scores.emplace_back(question.choices.size(), 0.0);
+  found.outcomes.resize(passes_.size());
+  const auto batches = evaluation_batches(rows, max_tokens_);
+  for (std::size_t i = share.number; i < batches.size(); i += share.count) {
     throw_if_stopped();
     switch (task_) {
       case Task::language_model:
-        score(executable, numbers, device, scores, outcomes);
+        score(executable, batches[i], device, found.scores, found.outcomes);
         break;
       case Task::classification:
-        classify(executable, numbers, device, outcomes);
+        classify(executable, batches[i], device, found.outcomes);
         break;
       case Task::regression:
-        regress(executable, numbers, device, outcomes);
+        regress(executable, batches[i], device, found.outcomes);
         break;
     }
   }
+  if (share.count > 1) join_shares(found.scores, found.outcomes, share);
+  return found;
+}
+
+Quality Evaluation::run(const Executable& executable, at::Device device, const EvaluationShare& share) const {
+  const at::NoGradGuard no_grad;
+  auto [scores, outcomes] = pass_all(executable, device, share);
   choose(scores, outcomes);
   Quality quality;
   quality.task = task_;

@@ -10,9 +10,11 @@
 #include "lora/base/error.h"
 #include "lora/base/log.h"
 #include "lora/base/process.h"
+#include "lora/base/random.h"
 #include "lora/base/stop.h"
 #include "lora/base/text.h"
 #include "train/memory_meter.h"
+#include "train/rank_errors.h"
 
 namespace lora {
 namespace {
@@ -29,9 +31,16 @@ std::string rows_of(const Session& session, const Update& update) {
   return join_first(lines, kNamedRows);
 }
 
+/// Dropout of an update is a function of seed, rank and number, so that there is no state to keep.
+void seed_dropout(const Session& session, std::int64_t number) {
+  const auto seed = static_cast<std::uint64_t>(session.config.seed),
+             rank = static_cast<std::uint64_t>(session.ranks.rank());
+  at::manual_seed(CounterRandom(seed, rank).bits(static_cast<std::uint64_t>(number)));
+}
+
 }  // namespace
 
-Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder& run,
+Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder* run,
            Profile* profile)
     : session_(session),
       plan_(plan),
@@ -39,20 +48,17 @@ Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Tra
       trainee_(trainee),
       run_(run),
       profile_(profile),
-      progress_(stderr_is_terminal()),
-      checkpoints_(run.path(), session.config.keep_checkpoints),
+      progress_(run && stderr_is_terminal()),
+      checkpoints_(session.config.out, session.config.keep_checkpoints),
       gradients_(trainee.adapter()) {}
 
 Outcome Loop::run() {
   start_ = monotonic_seconds() - outcome_.seconds;
-  if (outcome_.updates == 0) at::manual_seed(static_cast<std::uint64_t>(session_.config.seed));
-  bool goes_on = !validation_due_ || after_update();
-  while (goes_on && outcome_.updates < plan_.total_updates) {
-    update(outcome_.updates);
-    ++outcome_.updates;
-    const std::int64_t period = session_.config.eval_every.value_or(plan_.updates_per_epoch);
-    validation_due_ = outcome_.updates == plan_.total_updates || outcome_.updates % period == 0;
-    goes_on = after_update();
+  try {
+    updates();
+  } catch (const RankLost& lost) {
+    request_stop();
+    stop(lost.what());
   }
   outcome_.seconds = monotonic_seconds() - start_;
   const auto middle = step_seconds_.begin() + static_cast<std::ptrdiff_t>(step_seconds_.size() / 2);
@@ -61,17 +67,43 @@ Outcome Loop::run() {
   return outcome_;
 }
 
+void Loop::updates() {
+  bool goes_on = !validation_due_ || after_update();
+  while (goes_on && outcome_.updates < plan_.total_updates) {
+    update(outcome_.updates);
+    ++outcome_.updates;
+    const std::int64_t period = session_.config.eval_every.value_or(plan_.updates_per_epoch);
+    validation_due_ = outcome_.updates == plan_.total_updates || outcome_.updates % period == 0;
+    goes_on = after_update();
+  }
+}
+
+bool Loop::heed_signals(bool last) {
+  const double limit = session_.config.max_minutes * 60;
+  if (limit > 0 && process_seconds() >= limit && !last) request_stop();
+  double stops = 0, saves = 0;
+  for (const Ranks::Numbers& theirs : session_.ranks.gather(
+           {static_cast<double>(stop_requested()), static_cast<double>(take_save_request())})) {
+    stops += theirs[0];
+    saves += theirs[1];
+  }
+  if (stops > 0) {
+    request_stop();
+    stop();
+  }
+  return saves > 0;
+}
+
 bool Loop::after_update() {
   const std::int64_t step = outcome_.updates;
   const bool last = step == plan_.total_updates;
   const auto save_every = session_.config.save_every;
-  const double limit = session_.config.max_minutes * 60;
-  if (limit > 0 && process_seconds() >= limit && !last) request_stop();
-  if (stop_requested()) stop();
-  bool save = take_save_request() || (save_every && *save_every > 0 && step % *save_every == 0);
+  bool save = heed_signals(last) || (save_every && *save_every > 0 && step % *save_every == 0);
   if (validation_due_) {
     try {
       if (!validate(step, last)) return false;
+    } catch (const RankLost&) {
+      throw;
     } catch (const Error& error) {
       if (error.code() != ExitCode::stopped) throw;
       stop();
@@ -84,15 +116,17 @@ bool Loop::after_update() {
   return true;
 }
 
-void Loop::stop() {
+void Loop::stop(const std::string& reason) {
   save_checkpoint();
+  const std::string& run = session_.config.out;
   throw Error(ExitCode::stopped,
-              cat("stopped after update ", outcome_.updates, " of ", plan_.total_updates,
-                  "; everything is saved in ", run_.path().string()),
-              cat("go on with lora-train --resume ", run_.path().string()));
+              cat(reason, " after update ", outcome_.updates, " of ", plan_.total_updates,
+                  "; everything is saved in ", run),
+              cat("go on with lora-train --resume ", run));
 }
 
 bool Loop::save_checkpoint() {
+  if (!run_) return true;
   const Profile::Scope scope(profile_, Phase::saving);
   const auto write_adapter = [&](const std::filesystem::path& folder) {
     if (trainee_.is_full()) return;
@@ -100,7 +134,7 @@ bool Loop::save_checkpoint() {
                   model_card(session_, plan_, outcome_.updates, outcome_.final_train_loss, outcome_.best));
   };
   try {
-    run_.metrics().sync();  // the checkpoint says how much of it there is
+    run_->metrics().sync();  // the checkpoint says how much of it there is
     checkpoints_.write({outcome_.updates, trainee_.state(), progress_json()}, write_adapter);
     return true;
   } catch (const Error& error) {
@@ -125,7 +159,7 @@ std::string Loop::progress_json() const {
                {"parts", parts_},
                {"worse_in_a_row", worse_in_a_row_},
                {"validation_due", validation_due_},
-               {"metrics_bytes", run_.metrics().size()},
+               {"metrics_bytes", run_->metrics().size()},
                {"step_seconds", step_seconds_}};
   if (outcome_.best)
     json["best"] = {{"step", outcome_.best->step},
@@ -153,11 +187,13 @@ void Loop::restore(const TrainingState& state) {
   json.at("worse_in_a_row").get_to(worse_in_a_row_);
   json.at("validation_due").get_to(validation_due_);
   json.at("step_seconds").get_to(step_seconds_);
-  const auto metrics_bytes = json.at("metrics_bytes").get<std::uint64_t>();
-  if (metrics_bytes > run_.metrics().size())
-    log_warn("train", "metrics.jsonl has lost lines from before update ", state.step);
-  else
-    run_.metrics().truncate(metrics_bytes);
+  if (run_) {
+    const auto metrics_bytes = json.at("metrics_bytes").get<std::uint64_t>();
+    if (metrics_bytes > run_->metrics().size())
+      log_warn("train", "metrics.jsonl has lost lines from before update ", state.step);
+    else
+      run_->metrics().truncate(metrics_bytes);
+  }
   if (!json.contains("best")) return;
   const Json& best = json["best"];
   outcome_.best =
@@ -181,15 +217,18 @@ void Loop::update(std::int64_t number) {
 
 StepResult Loop::step(std::int64_t number) {
   try {
-    const Update rows = profiled(profile_, Phase::data, [&] { return sampler_.update(number); });
+    const Update rows =
+        profiled(profile_, Phase::data, [&] { return sampler_.update(number, session_.share()); });
+    seed_dropout(session_, number);
     return run_step(session_, trainee_, rows, sampler_.layout(), plan_.schedule.at(number), parts_, profile_);
   } catch (const Error& error) {
     trainee_.set_training(false);
     if (error.code() != ExitCode::memory || number == 0) throw;
     const std::string kept =
         save_checkpoint() ? cat("; the ", number, " updates so far are kept in ") : "; see ";
-    throw Error(ExitCode::memory, cat(error.what(), kept, run_.path().string()),
-                cat(error.hint(), "; then go on with lora-train --resume ", run_.path().string()));
+    const std::string& run = session_.config.out;
+    throw Error(ExitCode::memory, cat(error.what(), kept, run),
+                cat(error.hint(), "; then go on with lora-train --resume ", run));
   }
 }
 
@@ -231,12 +270,13 @@ void Loop::reject(const StepResult& result, std::int64_t number) {
                   " of ", session_.config.data.path),
               cat("lower --learning-rate (now ", plan_.schedule.peak, "); ",
                   outcome_.saved_step
-                      ? cat("the files of step ", outcome_.saved_step, " are kept in ", run_.path().string())
+                      ? cat("the files of step ", outcome_.saved_step, " are kept in ", session_.config.out)
                       : "nothing was saved before"));
 }
 
 bool Loop::roll_back(std::int64_t number) {
   const auto newest = checkpoints_.read_newest();
+  if (!session_.ranks.agree(newest ? static_cast<double>(newest->step) : 0)) return false;
   if (!newest || newest->step == rolled_back_to_) return false;
   trainee_.restore(newest->tensors);
   rolled_back_to_ = newest->step;
@@ -254,8 +294,9 @@ void Loop::check_gradients(const StepResult& result, std::int64_t number) {
 }
 
 void Loop::write_metrics(const std::string& line) {
+  if (!run_) return;
   try {
-    run_.append_metrics(line);
+    run_->append_metrics(line);
   } catch (const Error& error) {
     log_warn("train", "metrics.jsonl lacks a line, training goes on: ", error.what());
   }
@@ -286,7 +327,13 @@ bool Loop::validate(std::int64_t step, bool last) {
   }
   const double start = monotonic_seconds();
   const Quality quality = profiled(profile_, Phase::validation, [&] {
-    return session_.validation->run(trainee_.executable(), session_.model.program.device());
+    Ranks& ranks = session_.ranks;
+    const auto [number, count] = session_.share();
+    return session_.validation->run(trainee_.executable(), session_.model.program.device(),
+                                    {number, count, [&](std::span<double> found) {
+                                       ranks.gather({});  // all came so far
+                                       ranks.sum(found);
+                                     }});
   });
   const Validation validation{step, quality.loss, quality.accuracy};
   const bool better =
@@ -310,17 +357,25 @@ bool Loop::validate(std::int64_t step, bool last) {
 }
 
 void Loop::keep(std::int64_t step, const std::optional<Validation>& validation, bool last) {
+  const bool written = !run_ || write_best(step, validation, last);
+  // What is best so far decides when to stop, so that all ranks must know.
+  if (session_.ranks.gather({static_cast<double>(written)}).front()[0] == 0) return;
+  outcome_.saved_step = step;
+  if (validation) outcome_.best = validation;
+}
+
+bool Loop::write_best(std::int64_t step, const std::optional<Validation>& validation, bool last) {
   const Profile::Scope scope(profile_, Phase::saving);
   try {
     outcome_.checkpoint_bytes =
-        trainee_.save(run_.adapter(), run_.model(), provenance(session_, step),
+        trainee_.save(run_->adapter(), run_->model(), provenance(session_, step),
                       model_card(session_, plan_, step, outcome_.final_train_loss, validation));
-    outcome_.saved_step = step;
-    if (validation) outcome_.best = validation;
+    return true;
   } catch (const Error& error) {
     // The disk may have room again at the next validation; at the end there is none.
     if (last || error.code() != ExitCode::io) throw;
     log_warn("train", "step ", step, " is not saved, training goes on: ", error.what());
+    return false;
   }
 }
 

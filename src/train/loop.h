@@ -35,27 +35,31 @@ struct Outcome {
 /// The updates of a training with validation, best checkpoint, early stopping and metrics.
 class Loop {
  public:
-  Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder& run,
+  /// `run`: null on ranks other than the first, which write nothing.
+  Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder* run,
        Profile* profile = nullptr);
 
   /// Goes on from a checkpoint.
   void restore(const TrainingState& state);
 
-  /// `stopped` error after a signal or when the time is over: a checkpoint is then written.
-  /// After three updates in a row without a finite loss or gradient the values of the newest checkpoint are
-  /// taken again; diverged error if there is none or if they lead there again, or if a trained tensor gets no
-  /// gradient; what is on disk stays.
+  /// `stopped` error after a signal to any rank, when the time is over or when a rank is lost: a checkpoint
+  /// is then written. After three updates in a row without a finite loss or gradient the values of the newest
+  /// checkpoint are taken again; diverged error if there is none or if they lead there again, or if a trained
+  /// tensor gets no gradient; what is on disk stays.
   Outcome run();
 
  private:
+  void updates();
   void update(std::int64_t number);
   /// run_step(), and a checkpoint before it fails for want of memory.
   StepResult step(std::int64_t number);
   /// Validation, checkpoints and the end of what was asked for; false if the training is over.
   bool after_update();
+  /// Stops all ranks if one was asked to; true if one was asked to save.
+  bool heed_signals(bool last);
   /// False, with a warning, if the disk did not take it.
   bool save_checkpoint();
-  [[noreturn]] void stop();
+  [[noreturn]] void stop(const std::string& reason = "stopped");
   std::string progress_json() const;
   void accept(const StepResult& result, std::int64_t number);
   /// After an overflow of float16.
@@ -69,12 +73,14 @@ class Loop {
   /// False if patience is over.
   bool validate(std::int64_t step, bool last);
   void keep(std::int64_t step, const std::optional<Validation>& validation, bool last);
+  /// False, with a warning, if the disk did not take it; an io error at the end.
+  bool write_best(std::int64_t step, const std::optional<Validation>& validation, bool last);
 
   const Session& session_;
   const Plan& plan_;
   const Sampler& sampler_;
   Trainee& trainee_;
-  RunFolder& run_;
+  RunFolder* run_;
   Profile* profile_;  ///< null unless it was asked for
   Progress progress_;
   Outcome outcome_;

@@ -183,6 +183,8 @@ std::vector<TargetGroup> group_targets(const std::vector<Target>& targets) {
 Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler, bool exact) {
   const TrainConfig& config = session.config;
   Plan plan;
+  plan.ranks = session.ranks.count();
+  plan.threads = session.threads;
   plan.model = config.model.path;
   plan.rewrites = session.model.program.rewrites();
   describe_method(plan, session, trainee);
@@ -212,11 +214,14 @@ std::string plan_text(const Plan& plan) {
       percent(share, share < 0.01 ? 3 : 1), ")\n", targets_text(plan), "data      ", plan.data_summary, "\n");
   if (!plan.valid_summary.empty()) text += cat("valid     ", plan.valid_summary, "\n");
   if (plan.overlap > 0) text += cat("overlap   ", plan.overlap, " validation rows also occur in training\n");
+  if (plan.ranks > 1)
+    text += cat("ranks     ", plan.ranks, " processes share each update, ", plan.threads,
+                plan.threads == 1 ? " thread each\n" : " threads each\n");
   text += cat("updates   ", plan.total_updates, " of ", plan.batch_size, " rows, ", plan.updates_per_epoch,
               " per epoch, ", plan.packed ? "packed" : cat("padding ", percent(plan.padding_share, 1)), "\n",
               rewrites_text(plan), "rate      ", plan.schedule.peak, " ", plan.schedule.kind, ", warm-up ",
               plan.schedule.warmup_steps, " updates\n", "memory    about ", human_bytes(plan.peak_bytes),
-              " at peak");
+              plan.ranks > 1 ? " at peak in each process" : " at peak");
   if (plan.available_bytes) text += cat(" (", human_bytes(plan.available_bytes), " available)");
   text += cat("; largest micro-batch ", plan.largest.rows, " x ", plan.largest.time, " tokens\n");
   if (plan.seconds > 0) {

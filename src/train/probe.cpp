@@ -34,7 +34,7 @@ std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampl
   std::vector<std::size_t> largest;
   std::int64_t most = 0;
   for (std::int64_t number = 0; number < sampler.updates_per_epoch(); ++number) {
-    for (auto& rows : sampler.update(number).micro_batches) {
+    for (auto& rows : sampler.update(number, session.share()).micro_batches) {
       const std::int64_t size = positions(session, rows, sampler.layout());
       if (size <= most) continue;
       most = size;

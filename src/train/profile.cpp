@@ -12,7 +12,8 @@
 namespace lora {
 namespace {
 
-constexpr const char* kNames[] = {"data", "forward", "backward", "optimizer", "validation", "saving"};
+constexpr const char* kNames[] = {"data",      "forward",    "backward", "exchange",
+                                  "optimizer", "validation", "saving"};
 
 /// Rows and columns of the product that shows the roof: its operands exceed the caches of a core.
 constexpr std::int64_t kSide = 1024;
@@ -126,6 +127,7 @@ std::string Profile::text() const {
   TextTable table({"phase", "time", "share", "products", "allocated", "highest"});
   for (std::size_t i = 0; i < costs_.size(); ++i) {
     const Cost& each = costs_[i];
+    if (each.seconds == 0) continue;
     table.add({kNames[i], human_seconds(each.seconds), percent(each.seconds / std::max(1e-9, seconds)),
                human_flops(static_cast<double>(each.products.sum())), human_bytes(each.allocated_bytes),
                human_bytes(each.highest_bytes)});

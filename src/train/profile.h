@@ -13,7 +13,7 @@
 
 namespace lora {
 
-enum class Phase { data, forward, backward, optimizer, validation, saving };
+enum class Phase { data, forward, backward, exchange, optimizer, validation, saving };
 
 /// What a training spends on each of its phases (--profile): seconds, tensor bytes, products. Counts are of
 /// the thread that makes it and of nothing before; its own life lies within that thread.
@@ -64,7 +64,7 @@ class Profile {
 
   MemoryMeter memory_;
   ProductCounter products_;
-  std::array<Cost, 6> costs_;
+  std::array<Cost, 7> costs_;
   double roof_ = 0;  ///< floating-point operations a second
   std::string roof_type_;
   std::int64_t updates_ = 0, tokens_ = 0, positions_ = 0, labelled_ = 0;

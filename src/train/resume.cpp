@@ -38,7 +38,8 @@ const std::set<std::string>& free_options() {
                                               "checkpoint_activations",
                                               "cache",
                                               "cache_gib",
-                                              "cache_activations"};
+                                              "cache_activations",
+                                              "rank_timeout"};
   return names;
 }
 
@@ -59,6 +60,9 @@ std::vector<Difference> differences(const Session& session, const Json& recorded
     const std::string text = old.is_string() ? old.get<std::string>() : "";
     if (text != hash) found.push_back({name, "sha256 " + text.substr(0, 12), "sha256 " + hash.substr(0, 12)});
   };
+  const int ranks_before = recorded.value("ranks", 1);
+  if (ranks_before != session.ranks.count())
+    found.push_back({"ranks", std::to_string(ranks_before), std::to_string(session.ranks.count())});
   compare_hash("model", "base_fingerprint", session.model.program.fingerprint());
   compare_hash("tokenizer", "tokenizer_sha256", session.model.tokenizer_hash);
   compare_hash("data", "data_sha256", session.data.sha256);

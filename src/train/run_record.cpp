@@ -18,7 +18,8 @@ std::string quality_text(const Validation& validation) {
 
 std::string targets_text(const Plan& plan) {
   std::vector<std::string> names;
-  for (const TargetGroup& group : plan.targets) names.push_back(cat("`", group.name, "` (", group.count, ")"));
+  for (const TargetGroup& group : plan.targets)
+    names.push_back(cat("`", group.name, "` (", group.count, ")"));
   return join(names, ", ");
 }
 
@@ -26,18 +27,18 @@ std::string targets_text(const Plan& plan) {
 
 std::string run_config_json(const Session& session, const Plan& plan) {
   const LoadedModel& model = session.model;
-  const Json record = {
-      {"options", Json::parse(config_json(session.config))},
-      {"lora", version()},
-      {"libtorch", TORCH_VERSION},
-      {"cpu", cpu_name()},
-      {"threads", session.threads},
-      {"started", utc_timestamp()},
-      {"base_fingerprint", model.program.fingerprint()},
-      {"tokenizer_sha256", model.tokenizer_hash},
-      {"data_sha256", session.data.sha256},
-      {"valid_sha256", session.valid_data ? Json(session.valid_data->sha256) : Json()},
-      {"plan", plan_json(plan)}};
+  const Json record = {{"options", Json::parse(config_json(session.config))},
+                       {"lora", version()},
+                       {"libtorch", TORCH_VERSION},
+                       {"cpu", cpu_name()},
+                       {"ranks", session.ranks.count()},
+                       {"threads", session.threads},
+                       {"started", utc_timestamp()},
+                       {"base_fingerprint", model.program.fingerprint()},
+                       {"tokenizer_sha256", model.tokenizer_hash},
+                       {"data_sha256", session.data.sha256},
+                       {"valid_sha256", session.valid_data ? Json(session.valid_data->sha256) : Json()},
+                       {"plan", plan_json(plan)}};
   return record.dump(2) + "\n";
 }
 
@@ -55,16 +56,16 @@ AdapterProvenance provenance(const Session& session, std::int64_t step) {
 std::string model_card(const Session& session, const Plan& plan, std::int64_t step, double train_loss,
                        const std::optional<Validation>& validation) {
   const TrainConfig& config = session.config;
-  std::string card =
-      cat("# ", session.model.program.info().name, ", adapted with ", plan.method, "\n\n",
-          "Written by `lora-train` ", version(), ". Load it with PEFT, or bake it with `lora-merge bake`.\n\n",
-          "- Trained: ", plan.trainable_parameters, " of ", plan.total_parameters, " parameters\n");
+  std::string card = cat(
+      "# ", session.model.program.info().name, ", adapted with ", plan.method, "\n\n",
+      "Written by `lora-train` ", version(), ". Load it with PEFT, or bake it with `lora-merge bake`.\n\n",
+      "- Trained: ", plan.trainable_parameters, " of ", plan.total_parameters, " parameters\n");
   if (!plan.targets.empty()) card += cat("- Targets: ", targets_text(plan), "\n");
   if (!plan.saved_modules.empty()) card += cat("- Trained whole: ", join(plan.saved_modules, ", "), "\n");
   card += cat("- Data: ", plan.rows, " rows, sha256 `", session.data.sha256, "`\n", "- Step ", step, " of ",
-              plan.total_updates, ", ", plan.batch_size, " rows each; ", plan.schedule.kind, " schedule, peak rate ",
-              plan.schedule.peak, ", weight decay ", config.weight_decay, ", seed ", config.seed, "\n",
-              "- Training loss at that step: ", fixed(train_loss, 4), "\n");
+              plan.total_updates, ", ", plan.batch_size, " rows each; ", plan.schedule.kind,
+              " schedule, peak rate ", plan.schedule.peak, ", weight decay ", config.weight_decay, ", seed ",
+              config.seed, "\n", "- Training loss at that step: ", fixed(train_loss, 4), "\n");
   if (validation) card += quality_text(*validation);
   return card + cat("- Base fingerprint: `", session.model.program.fingerprint(), "`\n");
 }

@@ -36,6 +36,30 @@ StepResult accumulate(const Session& session, Trainee& trainee, const Update& up
   return result;
 }
 
+/// The update as all ranks together did it, but for the gradients.
+void add_up(Ranks& ranks, StepResult& result) {
+  const auto number = [](std::int64_t count) { return static_cast<double>(count); };
+  const auto all = ranks.gather({result.loss_sum, number(result.tokens), number(result.positions),
+                                 number(result.labelled), number(result.longest)});
+  Ranks::Numbers sums{};
+  for (const Ranks::Numbers& theirs : all) {
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += theirs[i];
+    result.longest = std::max(result.longest, static_cast<std::int64_t>(theirs[4]));
+  }
+  const auto count = [](double sum) { return static_cast<std::int64_t>(sum); };
+  result.loss_sum = sums[0];
+  result.tokens = count(sums[1]);
+  result.positions = count(sums[2]);
+  result.labelled = count(sums[3]);
+}
+
+void sum_gradients(Ranks& ranks, const at::Tensor& gradients) {
+  if (ranks.count() == 1) return;
+  const at::Tensor host = gradients.cpu();  // itself, unless it is on another device
+  ranks.sum({host.mutable_data_ptr<float>(), static_cast<std::size_t>(host.numel())});
+  if (!host.is_same(gradients)) gradients.copy_(host);
+}
+
 bool can_be_split(const Update& update, std::int64_t parts) {
   return std::any_of(update.micro_batches.begin(), update.micro_batches.end(),
                      [&](const auto& rows) { return static_cast<std::int64_t>(rows.size()) > parts; });
@@ -81,9 +105,12 @@ StepResult run_step(const Session& session, Trainee& trainee, const Update& upda
   trainee.set_training(true);
   StepResult result = accumulate_in_parts(session, trainee, update, layout, parts, profile);
   trainee.set_training(false);
+  profiled(profile, Phase::exchange, [&] { add_up(session.ranks, result); });
   if (result.labelled == 0) return result;
   result.finite = std::isfinite(result.loss_sum);
   if (!result.finite) return result;
+  profiled(profile, Phase::exchange,
+           [&] { sum_gradients(session.ranks, trainee.optimizer().flat_gradients()); });
   const Profile::Scope scope(profile, Phase::optimizer);
   const double divisor = static_cast<double>(result.labelled) * trainee.loss_scale().value();
   result.gradient_norm = trainee.optimizer().scale_and_clip(1.0 / divisor, session.config.clip);

@@ -27,9 +27,9 @@ struct StepResult {
 /// The same rows with every micro-batch in `parts`, or in single rows if it has fewer.
 Update split(const Update& update, std::int64_t parts);
 
-/// One optimizer update of token-weighted accumulation: gradient = (sum over micro-batches of the gradient of
-/// the summed loss) / (labelled positions of the whole update), so that the split into micro-batches changes
-/// nothing.
+/// One optimizer update of token-weighted accumulation, on `update`, which is the share of this rank:
+/// gradient = (sum over micro-batches of the gradient of the summed loss) / (labelled positions of the whole
+/// update), so that the split into micro-batches changes nothing.
 ///
 /// Micro-batches run in `parts` parts. Where memory runs out the update begins again with twice as many, and
 /// `parts` stays so; memory error, with nothing changed, if single rows are too much.

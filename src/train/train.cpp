@@ -1,6 +1,9 @@
 #include "lora/train/train.h"
 
+#include <chrono>
 #include <iostream>
+#include <memory>
+#include <thread>
 
 #include "base/json.h"
 #include "lora/base/error.h"
@@ -15,6 +18,7 @@
 #include "train/loop.h"
 #include "train/plan.h"
 #include "train/profile.h"
+#include "train/ranks.h"
 #include "train/resume.h"
 #include "train/run_record.h"
 #include "train/session.h"
@@ -136,8 +140,10 @@ void print_outcome(const Outcome& outcome, const RunReport& report, const std::f
   std::cout << ")\n";
 }
 
-/// Of layers below all that is trained, if there are any.
+/// Of layers below all that is trained, if there are any. One process writes the file; of several it would be
+/// chance which of them has what in the bits of another batch.
 void keep_activations(const Session& session, Trainee& trainee, Layout layout) {
+  if (session.ranks.count() > 1) return;
   auto store = BoundaryStore::open(session, trainee, layout);
   if (!store) return;
   log_info("train", "what enters the first trained layer is kept: ", human_bytes(store->bytes()), " in ",
@@ -146,7 +152,7 @@ void keep_activations(const Session& session, Trainee& trainee, Layout layout) {
 }
 
 int run_training(const TrainConfig& config, const Session& session, const Plan& plan, const Sampler& sampler,
-                 Trainee& trainee, RunFolder& run, const std::optional<TrainingState>& state) {
+                 Trainee& trainee, RunFolder* run, const std::optional<TrainingState>& state) {
   std::optional<Profile> profile;
   if (config.profile) profile.emplace(session.model.program);
   if (plan.total_updates > plan.updates_per_epoch) keep_activations(session, trainee, sampler.layout());
@@ -154,20 +160,21 @@ int run_training(const TrainConfig& config, const Session& session, const Plan& 
   if (state) {
     loop.restore(*state);
     log_info("train", "goes on after update ", state->step, " of ", plan.total_updates);
-  } else {
-    run.write_config(run_config_json(session, plan));
+  } else if (run) {
+    run->write_config(run_config_json(session, plan));
   }
   const Outcome outcome = loop.run();
+  if (!run) return 0;
   RunReport report = make_report(session, plan, trainee, outcome);
   if (profile) report.profile = profile->json().dump();
-  run.write_report(report);
-  CheckpointStore(run.path(), config.keep_checkpoints).clear();
+  run->write_report(report);
+  CheckpointStore(run->path(), config.keep_checkpoints).clear();
   log_info("train", outcome.updates, " updates in ", human_seconds(outcome.seconds), ", ",
            fixed(report.tokens_per_second, 0), " tokens/s, peak ", human_bytes(report.peak_bytes),
            outcome.stopped_early ? ", stopped early" : "",
            outcome.skipped ? cat(", ", outcome.skipped, " updates skipped") : "");
   if (profile) log_lines("profile", profile->text());
-  print_outcome(outcome, report, trainee.is_full() ? run.model() : run.adapter(), config.json);
+  print_outcome(outcome, report, trainee.is_full() ? run->model() : run->adapter(), config.json);
   return 0;
 }
 
@@ -186,35 +193,42 @@ bool is_finished_run(const TrainConfig& config) {
          std::filesystem::exists(std::filesystem::path(config.out) / "report.json");
 }
 
-std::optional<TrainingState> read_state(const Session& session, const RunFolder& run) {
-  check_resumable(session, run.read_config());
-  auto state = CheckpointStore(run.path(), session.config.keep_checkpoints).read_newest();
+constexpr const char* kOneFolder = "the run folder must be one that all machines see";
+
+std::optional<TrainingState> read_state(const Session& session) {
+  const std::string& run = session.config.out;
+  check_resumable(session, read_run_config(run));
+  auto state = CheckpointStore(run, session.config.keep_checkpoints).read_newest();
   if (!state)
-    throw Error(ExitCode::file, cat("\"", run.path().string(), "\": no checkpoint is whole"),
-                "train again with --overwrite");
+    throw Error(ExitCode::file, cat("\"", run, "\": no checkpoint is whole"), "train again with --overwrite");
+  if (!session.ranks.agree(static_cast<double>(state->step)))
+    throw Error(ExitCode::file, cat("\"", run, "\": ranks read different checkpoints"), kOneFolder);
   return state;
 }
 
-}  // namespace
+/// The run folder, locked and proved writable; null where nothing is written.
+std::unique_ptr<RunFolder> open_run(const TrainConfig& config, const Ranks& ranks, bool resumes) {
+  if (config.dry_run || !ranks.is_first()) return nullptr;
+  const auto open = resumes            ? RunFolder::Open::resume
+                    : config.overwrite ? RunFolder::Open::overwrite
+                                       : RunFolder::Open::fresh;
+  return std::make_unique<RunFolder>(config.out, open);
+}
 
-int train(const TrainConfig& given) {
-  const TrainConfig config = with_resumed_folder(given);
+int train_together(const TrainConfig& config, Ranks& ranks) {
   check_options(config);
-  if (config.list_targets) return list_targets(config);
-  if (is_finished_run(config)) {
+  if (config.list_targets) return ranks.is_first() ? list_targets(config) : 0;
+  const bool is_finished = is_finished_run(config), resumes = !is_finished && has_unfinished_run(config);
+  if (!ranks.agree(2 * is_finished + resumes))
+    throw Error(ExitCode::file, cat("\"", config.out, "\": not all ranks see what is in it"), kOneFolder);
+  if (is_finished) {
     log_info("train", config.out, " holds a finished run: nothing to do");
     return 0;
   }
-  const bool resumes = has_unfinished_run(config);
-  // Locked and proved writable before anything slow.
-  std::optional<RunFolder> run;
-  if (!config.dry_run)
-    run.emplace(config.out, resumes            ? RunFolder::Open::resume
-                            : config.overwrite ? RunFolder::Open::overwrite
-                                               : RunFolder::Open::fresh);
-  Session session = open_session(config);
+  const std::unique_ptr<RunFolder> run = open_run(config, ranks, resumes);  // before anything slow
+  Session session = open_session(config, ranks);
   std::optional<TrainingState> state;
-  if (run && resumes) state = read_state(session, *run);
+  if (resumes && !config.dry_run) state = read_state(session);
   const Sampler sampler(session.rows.rows, sampler_options(config, session.model.program));
   const bool eva = config.init == "eva" && config.init_adapter.empty();
   Trainee trainee(config, session.model.program, [&](Adapter& adapter) {
@@ -224,12 +238,41 @@ int train(const TrainConfig& given) {
     trainee.start_outputs_at(mean_value(session.rows.rows));
   const Plan plan = make_plan(session, trainee, sampler, config.dry_run);
   if (config.dry_run) {
+    if (!ranks.is_first()) return 0;
     std::cout << (config.json ? plan_json(plan).dump(2) + "\n" : plan_text(plan));
     return 0;
   }
   show_plan(plan);
   watch_signals();  // until here there is nothing to save
-  return run_training(config, session, plan, sampler, trainee, *run, state);
+  return run_training(config, session, plan, sampler, trainee, run.get(), state);
+}
+
+/// How long the other ranks stay when all have failed: a launcher ends the first when it sees one of them
+/// fail, and it has to say why.
+constexpr auto kTimeToSpeak = std::chrono::milliseconds(500);
+
+ExitCode code_of(const std::exception& error) {
+  if (const auto* own = dynamic_cast<const Error*>(&error)) return own->code();
+  return is_out_of_memory(error) ? ExitCode::memory : ExitCode::internal;
+}
+
+}  // namespace
+
+int train(const TrainConfig& given) {
+  const TrainConfig config = with_resumed_folder(given);
+  std::optional<Ranks> ranks(std::in_place, config.rank_timeout);
+  const bool is_first = ranks->is_first();
+  if (!is_first) set_log_level(LogLevel::error);  // what all would say the first says
+  try {
+    return train_together(config, *ranks);
+  } catch (const std::exception& error) {
+    const bool is_own = ranks->farewell(code_of(error));
+    if (is_first) throw;
+    if (is_own) log(LogLevel::error, cat("rank ", ranks->rank()), error.what());
+    ranks.reset();
+    std::this_thread::sleep_for(kTimeToSpeak);
+    return static_cast<int>(code_of(error));
+  }
 }
 
 }  // namespace lora

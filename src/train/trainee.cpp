@@ -175,8 +175,6 @@ TensorMap Trainee::state() const {
   TensorMap state = optimizer_->state();
   for (std::size_t i = 0; i < adapter_.targets.size(); ++i)
     for (const auto& [leaf, start] : adapter_.targets[i].origin) state[cat("origin.", i, ".", leaf)] = start;
-  at::Generator generator = at::globalContext().defaultGenerator(program_.device());
-  state["generator"] = generator.get_state();
   if (loss_scale_.is_on()) state["loss_scale"] = loss_scale_.state();
   return state;
 }
@@ -191,8 +189,6 @@ void Trainee::restore(const TensorMap& state) {
       start.copy_(found->second);
     }
   }
-  at::Generator generator = at::globalContext().defaultGenerator(program_.device());
-  generator.set_state(state.at("generator"));
   if (loss_scale_.is_on()) loss_scale_.restore(state.at("loss_scale"));
 }
 

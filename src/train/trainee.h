@@ -52,7 +52,7 @@ class Trainee {
   void set_training(bool training) { training_ = training; }
 
   /// Everything that training changes or drew at random: the optimizer's state, initial factors that are
-  /// subtracted, the random generator, the loss scale.
+  /// subtracted, the loss scale.
   TensorMap state() const;
   /// mismatch error if another set of tensors was trained.
   void restore(const TensorMap& state);

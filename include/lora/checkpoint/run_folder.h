@@ -44,8 +44,6 @@ class RunFolder {
   std::filesystem::path adapter() const;  ///< RUN/adapter
   std::filesystem::path model() const;    ///< RUN/model.pt (full fine-tuning)
   void write_config(const std::string& json);
-  /// What write_config() wrote in an earlier process; file error if it is not there.
-  std::string read_config() const;
   void append_metrics(const std::string& json_line);
   LineAppender& metrics() { return *metrics_; }
   void write_report(const RunReport& report);
@@ -55,6 +53,9 @@ class RunFolder {
   std::unique_ptr<FolderLock> lock_;
   std::unique_ptr<LineAppender> metrics_;
 };
+
+/// What write_config() wrote in an earlier process; file error if it is not there.
+std::string read_run_config(const std::filesystem::path& folder);
 
 /// file error if the folder is no finished run.
 RunReport read_run_report(const std::filesystem::path& folder);

@@ -13,7 +13,7 @@ namespace lora {
 /// Everything that a training needs to go on after an update as if it had never stopped.
 struct TrainingState {
   std::int64_t step = 0;  ///< updates done
-  TensorMap tensors;      ///< trained values, moments, generator
+  TensorMap tensors;      ///< trained values, moments
   std::string progress;   ///< JSON object of the loop: losses so far, best validation, patience
 };
 

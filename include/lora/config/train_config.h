@@ -49,7 +49,7 @@ struct TrainConfig {
   std::vector<std::string> allow_change;
   std::optional<std::int64_t> save_every;
   std::int64_t keep_checkpoints = 2;
-  double max_minutes = 0;
+  double max_minutes = 0, rank_timeout = 600;
   std::optional<std::int64_t> eval_every;
   std::int64_t patience = 0;
   std::int64_t log_every = 1;
@@ -148,13 +148,18 @@ struct TrainConfig {
       "there",
       Placeholder{"RUN"}, OptionsOfRun{});
     v("allow_change", allow_change,
-      "options (or model, tokenizer, data, valid) that may differ from the resumed run's",
+      "options (or model, tokenizer, data, valid, ranks) that may differ from the resumed run's",
       Placeholder{"NAME"}, CommaSeparated{});
     v("save_every", save_every,
       "updates between checkpoints to resume from; default at each validation, 0 = only when it is stopped",
       at_least(0));
     v("keep_checkpoints", keep_checkpoints, "how many of them remain until the run is finished", at_least(2));
     v("max_minutes", max_minutes, "save, stop and exit with 75 after so long; 0 = no limit", at_least(0));
+    v("rank_timeout", rank_timeout,
+      "seconds that processes started together (mpirun, srun) wait for each other before all save and exit "
+      "with "
+      "75; longer than an update, a validation or a save takes",
+      above(0));
     v("eval_every", eval_every, "updates between validations; default once per epoch", at_least(1));
     v("patience", patience, "stop after so many validations without a better loss; 0 = never", at_least(0));
     v("log_every", log_every, "updates between lines of metrics.jsonl", at_least(1));

@@ -40,6 +40,12 @@ struct Update {
   std::vector<std::vector<std::size_t>> micro_batches;
 };
 
+/// Which rows of an update a process takes where several share it: those whose place in the update's order of
+/// lengths is `number` modulo `count`, so that all have rows of all lengths.
+struct RowShare {
+  std::size_t number = 0, count = 1;
+};
+
 struct SamplerOptions {
   std::int64_t batch_size = 16;  ///< rows per update
   std::int64_t max_tokens =
@@ -56,7 +62,8 @@ class Sampler {
  public:
   Sampler(const std::vector<EncodedRow>& rows, SamplerOptions options);
   std::int64_t updates_per_epoch() const;
-  Update update(std::int64_t number) const;  ///< number counts from 0 across epochs
+  /// `number` counts from 0 across epochs. The rows of all shares are those of the whole update.
+  Update update(std::int64_t number, RowShare share = {}) const;
   Layout layout() const { return options_.layout; }
 
  private:

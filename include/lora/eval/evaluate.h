@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,12 @@ struct Quality {
   std::vector<RowOutcome> outcomes;  ///< in the order of the rows
 };
 
+/// The part of an evaluation that a process computes where several share it.
+struct EvaluationShare {
+  std::size_t number = 0, count = 1;  ///< it takes the batches whose number is `number` modulo `count`
+  std::function<void(std::span<double>)> sum;  ///< replaces each value by its sum over all processes
+};
+
 /// What a loss of this task is measured in: "nats/token", "nats/row" or "squared error/row".
 std::string loss_unit(Task task);
 
@@ -53,8 +61,9 @@ class Evaluation {
   void add_questions(const std::vector<Question>& questions, const Tokenizer& tokenizer,
                      const EncodeOptions& options, std::size_t most = SIZE_MAX);
 
-  /// data error if no row has a label.
-  Quality run(const Executable& executable, at::Device device) const;
+  /// The same in every process that shares it, and bit by bit what one alone finds. data error if no row has
+  /// a label.
+  Quality run(const Executable& executable, at::Device device, const EvaluationShare& share = {}) const;
 
  private:
   /// One choice after one prompt: its log-likelihood is the sum over its labelled ids.
@@ -69,6 +78,11 @@ class Evaluation {
     std::vector<Candidate> candidates;
   };
   using Scores = std::vector<std::vector<double>>;
+  /// What the passes of one process found; zero where another's did.
+  struct Found {
+    Scores scores;
+    std::vector<RowOutcome> outcomes;
+  };
 
   void add_candidate(Candidate candidate, std::size_t first_own, const Pass* measured);
   Batch batch_of(const std::vector<std::size_t>& numbers, at::Device device) const;
@@ -78,6 +92,7 @@ class Evaluation {
                 std::vector<RowOutcome>& outcomes) const;
   void regress(const Executable& executable, const std::vector<std::size_t>& numbers, at::Device device,
                std::vector<RowOutcome>& outcomes) const;
+  Found pass_all(const Executable& executable, at::Device device, const EvaluationShare& share) const;
   void choose(const Scores& scores, std::vector<RowOutcome>& outcomes) const;
 
   Task task_;

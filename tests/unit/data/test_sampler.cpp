@@ -156,3 +156,23 @@ TEST_CASE("evaluation batches: all rows once, within the budget, in a fixed orde
   CHECK(batches == lora::evaluation_batches(rows, 200));
   CHECK(lora::evaluation_batches({}, 200).empty());
 }
+
+TEST_CASE("sampler: shares of an update are its rows, each once, in equal numbers and lengths") {
+  const auto rows = random_rows(1003);
+  const Sampler sampler(rows, {.batch_size = 16, .max_tokens = 300});
+  for (const std::size_t count : {2u, 3u, 4u}) {
+    for (std::int64_t number = 0; number < sampler.updates_per_epoch(); ++number) {
+      const Numbers whole = rows_of(sampler.update(number));
+      Numbers shares;
+      for (std::size_t share = 0; share < count; ++share) {
+        const Numbers part = rows_of(sampler.update(number, {share, count}));
+        CHECK(part.size() == (whole.size() + count - 1 - share) / count);
+        shares.insert(shares.end(), part.begin(), part.end());
+      }
+      std::sort(shares.begin(), shares.end());
+      Numbers all = whole;
+      std::sort(all.begin(), all.end());
+      CHECK(shares == all);
+    }
+  }
+}

@@ -139,6 +139,9 @@ class ZipReader {
   const std::string& place_;
 };
 
+/// Beyond an archive's own size, for small ones that pack text well.
+constexpr std::uint64_t kRoom = 16 << 20;
+
 /// Inflates (RFC 1951) what must become `size` bytes and hands them on as they come, so that a small entry
 /// which claims to be large takes no memory; false if they become something else.
 template <class Use>
@@ -195,6 +198,20 @@ std::string unzip(const ZipEntry& entry, const std::string& place) {
   if (entry.checksum != 0 && zip_checksum(content) != entry.checksum)
     fail("does not agree with its checksum");
   return content;
+}
+
+UnpackingRoom::UnpackingRoom(std::uint64_t archive_bytes, std::string what)
+    : left_(archive_bytes + kRoom), what_(std::move(what)) {}
+
+std::string UnpackingRoom::unzip(const ZipEntry& entry, const std::string& place) {
+  if (entry.size > left_) {
+    throw Error(ExitCode::file,
+                cat(place, ": ", what_, " unpacked: larger than the file and ", human_bytes(kRoom), " (\"",
+                    printable(entry.name), "\")"),
+                "no model's are so large: this file is damaged or made to do harm");
+  }
+  left_ -= entry.size;
+  return lora::unzip(entry, place);
 }
 
 std::uint32_t zip_checksum(std::string_view bytes) { return add_to_checksum(0, bytes); }

@@ -27,6 +27,21 @@ std::vector<ZipEntry> list_zip(std::string_view archive, const std::string& plac
 /// `place`: packed in another way, of another size or checksum than the archive says (0 stands for none).
 std::string unzip(const ZipEntry& entry, const std::string& place);
 
+/// Bounds what some entries of an archive take in memory when they are unpacked: together no more than the
+/// archive itself and 16 MiB, whatever sizes they state.
+class UnpackingRoom {
+ public:
+  /// `what` the entries are in a message: "its code".
+  UnpackingRoom(std::uint64_t archive_bytes, std::string what);
+
+  /// unzip(); file error, before it unpacks, if the entry's size is more than what is left.
+  std::string unzip(const ZipEntry& entry, const std::string& place);
+
+ private:
+  std::uint64_t left_;
+  std::string what_;
+};
+
 std::uint32_t zip_checksum(std::string_view bytes);
 
 /// Whether the content, unpacked if it is compressed, has the entry's size and checksum.

@@ -89,13 +89,14 @@ void check_trust(const OpenArchive& opened, const ArchiveCode& code, const std::
 
 ExtraFiles extra_files(const OpenArchive& archive, const std::filesystem::path& path) {
   ExtraFiles files;
+  UnpackingRoom room(archive.file->bytes().size(), "its extra files");
   for (const ZipEntry& entry : archive.entries) {
     const auto root = entry.name.find('/');
     if (root == std::string::npos || !std::string_view(entry.name).substr(root + 1).starts_with(kExtraFolder))
       continue;
     const std::string name = entry.name.substr(root + 1 + kExtraFolder.size());
     files[name] = entry.method == ZipEntry::kStored ? std::string(entry.bytes)
-                                                    : unzip(entry, cat("\"", path.string(), "\""));
+                                                    : room.unzip(entry, cat("\"", path.string(), "\""));
   }
   return files;
 }

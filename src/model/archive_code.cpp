@@ -2,14 +2,12 @@
 
 #include <algorithm>
 
-#include "lora/base/error.h"
 #include "lora/base/text.h"
 
 namespace lora {
 namespace {
 
 constexpr std::string_view kFolder = "code/", kSuffix = ".py";
-constexpr std::uint64_t kRoom = 16 << 20;
 
 }  // namespace
 
@@ -38,20 +36,13 @@ ArchiveCode read_archive_code(const std::vector<ZipEntry>& entries, std::uint64_
   if (entries.empty()) return code;
   // LibTorch's root is the folder of the first entry.
   const std::string_view first = entries.front().name, root = first.substr(0, first.find('/') + 1);
-  std::uint64_t room = archive_bytes + kRoom;
+  UnpackingRoom room(archive_bytes, "its code");
   for (const ZipEntry& entry : entries) {
     if (root.empty() || !entry.name.starts_with(root)) continue;
     const std::string path = entry.name.substr(root.size());
     const bool is_pickle = path == "data.pkl" || path == "constants.pkl";
     if (!is_pickle && source_qualifier(path).empty()) continue;
-    if (entry.size > room) {
-      throw Error(ExitCode::file,
-                  cat(place, ": its code is larger than the file and ", human_bytes(kRoom), " (\"",
-                      printable(path), "\")"),
-                  "a model's code is some hundred kilobytes: this file is damaged or made to do harm");
-    }
-    room -= entry.size;
-    (is_pickle ? code.pickles : code.sources)[path] = unzip(entry, place);
+    (is_pickle ? code.pickles : code.sources)[path] = room.unzip(entry, place);
   }
   return code;
 }

@@ -3,6 +3,7 @@
 #include "base/zip_writer.h"
 #include "lora/base/error.h"
 #include "model/archive.h"
+#include "support/deflated.h"
 #include "support/errors.h"
 #include "support/script_models.h"
 
@@ -97,6 +98,24 @@ TEST_CASE("archive: malformed metadata are file errors") {
     } catch (const Error& error) {
       CHECK(error.code() == ExitCode::file);
     }
+  }
+}
+
+TEST_CASE("archive: extra files take no more memory than the archive explains, whatever size they state") {
+  ScriptModels models;
+  const std::string good = bytes_of(models.transformer());
+  const std::string much = lora::test::deflated(std::string(40 << 20, '\n'));
+  const auto path = models.folder() / "bomb.pt";
+  for (const std::uint64_t stated : {std::uint64_t{40} << 20, std::uint64_t{1} << 50, std::uint64_t{100}}) {
+    std::string bomb;
+    ZipWriter writer([&](std::string_view part) { bomb += part; });
+    const auto entries = list_zip(good, "z");
+    for (const ZipEntry& entry : entries) writer.copy(entry);
+    const std::string root = entries.front().name.substr(0, entries.front().name.find('/') + 1);
+    writer.copy({root + "extra/tokenizer.json", ZipEntry::kDeflated, 0, stated, much});
+    writer.finish();
+    write(path, bomb);
+    lora::test::require_error([&] { read_extra_files(path); }, ExitCode::file, {"bomb.pt", "tokenizer.json"});
   }
 }
 

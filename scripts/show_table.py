@@ -136,19 +136,26 @@ def decode_times(variant: dict) -> dict:
             for name, times in each.items()}
 
 
+def seed_count(variants: list[dict]) -> int:
+    return next((variant["seeds"]["count"] for variant in variants if variant.get("seeds")), 0)
+
+
+def over_seeds(variant: dict, name: str) -> str:
+    spread = variant.get("seeds") and variant["seeds"]["measures"][name]
+    return f"{spread['mean']:.3f} ± {spread['deviation']:.3f}" if spread else UNKNOWN
+
+
 def study_rows(study: dict) -> list[list[str]]:
     """The variants of scripts/study.py, each at its best rate."""
     base, last = study["variants"][0], study["variants"][-1]
     measures = [name for name in MEASURES if name in base["measures"]]
-    seeds = measures[:1] if any(variant.get("seeds") for variant in study["variants"]) else []
+    count = seed_count(study["variants"])
+    seeds = measures[:1] if count else []
+
     def times_of(variant):
         return {f"latency {shape}": time for shape, time in variant["latencies"].items()} | decode_times(variant)
 
     times = times_of(base)
-
-    def over_seeds(variant, name):
-        spread = variant.get("seeds") and variant["seeds"]["measures"][name]
-        return f"{spread['mean']:.3f} ± {spread['deviation']:.3f}" if spread else UNKNOWN
 
     def cells_of(variant):
         return [variant["name"],
@@ -160,25 +167,29 @@ def study_rows(study: dict) -> list[list[str]]:
                 *cost_cells(variant),
                 *(ratio(times_of(variant).get(name), time) for name, time in times.items())]
 
-    count = next((variant["seeds"]["count"] for variant in study["variants"] if variant.get("seeds")), 0)
     header = ["variant", "rate", "test loss", *(MEASURES[name] for name in measures),
               *(f"{MEASURES[name]}, {count} seeds" for name in seeds), *(TEXT_MEASURES.get(name, name) for name in last["texts"]),
               *cost_header(study["variants"]), *(f"{name} (base {time['median_ms']:.1f} ms)" for name, time in times.items())]
     return [header] + [cells_of(variant) for variant in study["variants"]]
 
 
+def main_measures(variant: dict) -> list[str]:
+    return [name for name in ("pearson", "spearman", "accuracy", "matthews") if name in variant["measures"]]
+
+
 def main_scores(variant: dict) -> list[str]:
     """At most two, with their names: those of texts, else of values or classes."""
     scores = [(TEXT_MEASURES.get(name, name), score) for name, score in variant["texts"].items()]
-    scores = scores or [(MEASURES[name], variant["measures"][name]) for name in ("pearson", "spearman", "accuracy", "matthews")
-                        if name in variant["measures"]]
+    scores = scores or [(MEASURES[name], variant["measures"][name]) for name in main_measures(variant)]
     shown = [f"{name} {figure(score)}" for name, score in scores[:2]]
     return shown + [UNKNOWN] * (2 - len(shown))
 
 
 def part_rows(parts: dict) -> list[list[str]]:
     """Variants on several models and data sets; baked models show their latency beside the adapter's."""
-    lines = [["model, data", "variant", "rate", "score", "second score", "test loss",
+    count = max(seed_count(part["variants"]) for part in parts.values())
+    seeds = [f"score, {count} seeds"] if count else []
+    lines = [["model, data", "variant", "rate", "score", *seeds, "second score", "test loss",
               *cost_header([variant for part in parts.values() for variant in part["variants"]]), "latency", "merged"]]
     for part in parts.values():
         base, by_name = part["variants"][0], {variant["name"]: variant for variant in part["variants"]}
@@ -187,8 +198,10 @@ def part_rows(parts: dict) -> list[list[str]]:
             if variant["name"].endswith(" merged"):
                 continue
             merged = by_name.get(f"{variant['name']} merged")
+            score, second = main_scores(variant)
+            spread = [over_seeds(variant, main_measures(variant)[0])] if seeds else []
             lines.append([f"{part['model']}, {part['data']}", variant["name"], known(variant["rate"], "{:g}".format),
-                          *main_scores(variant), f"{variant['loss']:.4f}", *cost_cells(variant),
+                          score, *spread, second, f"{variant['loss']:.4f}", *cost_cells(variant),
                           latency_ratio(variant, base, shape), latency_ratio(merged, base, shape) if merged else UNKNOWN])
     return lines
 
@@ -227,7 +240,19 @@ def render_parts(parts: dict, markdown: bool) -> str:
     return "\n".join([plain_table(lines), "", STUDY_NOTE, *facts]) + "\n"
 
 
+def render_generation(table: dict, markdown: bool) -> str:
+    """The speeds of scripts/bench_generation.py."""
+    lines = [["rows", "lora-eval, tokens/s", "transformers, tokens/s", "ratio"],
+             *([str(each["rows"]), f"{each['ours']:.1f}", f"{each['theirs']:.1f}",
+                f"{each['ratio']:.2f} ({each['ratio_range'][0]:.2f}-{each['ratio_range'][1]:.2f})"] for each in table["generation"])]
+    facts = (f"{table['model']}, {table['tokens']} greedy tokens a row, the same texts; medians of {table['repeats']} runs in turn, with the "
+             f"smallest and largest ratio; float32, {table['cpu']}, {table['threads']} threads, transformers {table['transformers']}.")
+    return f"{(markdown_table if markdown else plain_table)(lines)}\n\n{facts}\n"
+
+
 def render(comparison: dict, markdown: bool) -> str:
+    if "generation" in comparison:
+        return render_generation(comparison, markdown)
     if "parts" in comparison:
         return render_parts(comparison["parts"], markdown)
     if "question" in comparison:

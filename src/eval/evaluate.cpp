@@ -10,6 +10,7 @@
 #include "eval/device_batch.h"
 #include "eval/head_parts.h"
 #include "lora/base/error.h"
+#include "lora/base/process.h"
 #include "lora/base/stop.h"
 #include "lora/base/text.h"
 
@@ -59,6 +60,13 @@ std::vector<double> log_likelihoods(const Executable& executable, const Batch& b
         all.insert(all.end(), some.begin(), some.end());
       });
   return all;
+}
+
+[[noreturn]] void row_is_too_large(const EncodedRow& row) {
+  throw Error(ExitCode::memory,
+              cat("not enough memory to evaluate a row of ", row.ids.size(), " tokens (",
+                  human_bytes(resident_bytes()), " in use, ", human_bytes(available_bytes()), " available)"),
+              "lower --max-length, or close other programs");
 }
 
 /// Adds up what each process found of its batches. A number is zero but in one of them, so nothing is
@@ -226,6 +234,28 @@ void Evaluation::choose(const Scores& scores, std::vector<RowOutcome>& outcomes)
   }
 }
 
+void Evaluation::pass(const Executable& executable, const std::vector<std::size_t>& numbers,
+                      at::Device device, Found& found) const {
+  throw_if_stopped();
+  try {
+    switch (task_) {
+      case Task::language_model:
+        return score(executable, numbers, device, found.scores, found.outcomes);
+      case Task::classification:
+        return classify(executable, numbers, device, found.outcomes);
+      case Task::regression:
+        return regress(executable, numbers, device, found.outcomes);
+    }
+  } catch (const std::exception& error) {
+    if (!is_out_of_memory(error)) throw;
+    if (numbers.size() == 1) row_is_too_large(passes_[numbers.front()].row);
+  }
+  // Nothing of the batch was noted, since that comes last.
+  const auto middle = numbers.begin() + static_cast<std::ptrdiff_t>(numbers.size() / 2);
+  pass(executable, {numbers.begin(), middle}, device, found);
+  pass(executable, {middle, numbers.end()}, device, found);
+}
+
 Evaluation::Found Evaluation::pass_all(const Executable& executable, at::Device device,
                                        const EvaluationShare& share) const {
   std::vector<EncodedRow> rows;
@@ -234,20 +264,8 @@ Evaluation::Found Evaluation::pass_all(const Executable& executable, at::Device 
   for (const Question& question : questions_) found.scores.emplace_back(question.choices.size(), 0.0);
   found.outcomes.resize(passes_.size());
   const auto batches = evaluation_batches(rows, max_tokens_);
-  for (std::size_t i = share.number; i < batches.size(); i += share.count) {
-    throw_if_stopped();
-    switch (task_) {
-      case Task::language_model:
-        score(executable, batches[i], device, found.scores, found.outcomes);
-        break;
-      case Task::classification:
-        classify(executable, batches[i], device, found.outcomes);
-        break;
-      case Task::regression:
-        regress(executable, batches[i], device, found.outcomes);
-        break;
-    }
-  }
+  for (std::size_t i = share.number; i < batches.size(); i += share.count)
+    pass(executable, batches[i], device, found);
   if (share.count > 1) join_shares(found.scores, found.outcomes, share);
   return found;
 }

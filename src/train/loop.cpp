@@ -105,6 +105,7 @@ bool Loop::after_update() {
     } catch (const RankLost&) {
       throw;
     } catch (const Error& error) {
+      if (error.code() == ExitCode::memory) end_for_memory(error);
       if (error.code() != ExitCode::stopped) throw;
       stop();
     }
@@ -224,12 +225,16 @@ StepResult Loop::step(std::int64_t number) {
   } catch (const Error& error) {
     trainee_.set_training(false);
     if (error.code() != ExitCode::memory || number == 0) throw;
-    const std::string kept =
-        save_checkpoint() ? cat("; the ", number, " updates so far are kept in ") : "; see ";
-    const std::string& run = session_.config.out;
-    throw Error(ExitCode::memory, cat(error.what(), kept, run),
-                cat(error.hint(), "; then go on with lora-train --resume ", run));
+    end_for_memory(error);
   }
+}
+
+void Loop::end_for_memory(const Error& error) {
+  const std::string kept =
+      save_checkpoint() ? cat("; the ", outcome_.updates, " updates so far are kept in ") : "; see ";
+  const std::string& run = session_.config.out;
+  throw Error(ExitCode::memory, cat(error.what(), kept, run),
+              cat(error.hint(), "; then go on with lora-train --resume ", run));
 }
 
 void Loop::accept(const StepResult& result, std::int64_t number) {

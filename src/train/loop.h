@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lora/base/error.h"
 #include "lora/checkpoint/run_folder.h"
 #include "lora/checkpoint/training_state.h"
 #include "lora/data/batch.h"
@@ -60,6 +61,8 @@ class Loop {
   /// False, with a warning, if the disk did not take it.
   bool save_checkpoint();
   [[noreturn]] void stop(const std::string& reason = "stopped");
+  /// memory error after a checkpoint.
+  [[noreturn]] void end_for_memory(const Error& error);
   std::string progress_json() const;
   void accept(const StepResult& result, std::int64_t number);
   /// After an overflow of float16.

@@ -14,6 +14,11 @@ void add_linear(torch::jit::Module& module, const std::string& name, int out, in
 
 }  // namespace
 
+std::string too_large_from(int positions) {
+  return "torch.linear(h + torch.zeros([(input_ids.numel() // " + std::to_string(positions) +
+         ") * 1125899906842624]).sum(), self.head_weight)";
+}
+
 std::filesystem::path ScriptModels::transformer(const std::string& returns) {
   at::manual_seed(1);
   torch::jit::Module module("Tiny");
@@ -37,7 +42,8 @@ std::filesystem::path ScriptModels::transformer(const std::string& returns) {
         h = h + torch.linear(a, self.output_weight)
         h = h + torch.linear(torch.relu(torch.linear(h, self.up_weight)), self.down_weight)
         logits = torch.linear(h, self.head_weight)
-        return )" + returns + "\n");
+        return )" +
+                returns + "\n");
   const auto path = folder_ / ("tiny" + std::to_string(std::hash<std::string>{}(returns)) + ".pt");
   module.save(path.string());
   return path;

@@ -61,8 +61,8 @@ class Evaluation {
   void add_questions(const std::vector<Question>& questions, const Tokenizer& tokenizer,
                      const EncodeOptions& options, std::size_t most = SIZE_MAX);
 
-  /// The same in every process that shares it, and bit by bit what one alone finds. data error if no row has
-  /// a label.
+  /// The same in every process that shares it, and bit by bit what one alone finds. A batch that does not fit
+  /// into memory runs in halves; memory error if a single row is too much. data error if no row has a label.
   Quality run(const Executable& executable, at::Device device, const EvaluationShare& share = {}) const;
 
  private:
@@ -92,6 +92,8 @@ class Evaluation {
                 std::vector<RowOutcome>& outcomes) const;
   void regress(const Executable& executable, const std::vector<std::size_t>& numbers, at::Device device,
                std::vector<RowOutcome>& outcomes) const;
+  void pass(const Executable& executable, const std::vector<std::size_t>& numbers, at::Device device,
+            Found& found) const;
   Found pass_all(const Executable& executable, at::Device device, const EvaluationShare& share) const;
   void choose(const Scores& scores, std::vector<RowOutcome>& outcomes) const;
 

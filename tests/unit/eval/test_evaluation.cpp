@@ -143,3 +143,21 @@ TEST_CASE("evaluation: words without tokens and data without labels are refused"
   require_error([&] { empty.run(questions.program.executable(), at::kCPU); }, ExitCode::data,
                 {"no row has a labelled token"});
 }
+
+TEST_CASE(
+    "evaluation: a batch that memory does not hold runs in halves, and a row that is too much is an error") {
+  std::vector<EncodedRow> rows(5);
+  for (EncodedRow& row : rows) {
+    for (int i = 0; i < 100; ++i) row.ids.push_back(i * 3 % 40 + 1);
+    row.labels = row.ids;
+  }
+  ScriptModels models;
+  const Evaluation evaluation(rows, Task::language_model, CharTokenizer::kPad, 4096);
+  const auto loss_with_room_for = [&](int positions) {
+    Program program = Program::load(models.transformer(lora::test::too_large_from(positions)));
+    return evaluation.run(program.executable(), at::kCPU).loss;
+  };
+  CHECK(std::abs(loss_with_room_for(250) - loss_with_room_for(1000)) < 1e-6);  // products of other shapes
+  require_error([&] { loss_with_room_for(99); }, ExitCode::memory,
+                {"not enough memory to evaluate a row of 100 tokens"});
+}

@@ -82,13 +82,7 @@ TEST_CASE("step: parts hold the same rows in the same order") {
 
 namespace {
 
-/// A model that asks for 4 PB for so many positions or more, and computes the same for fewer.
-std::string too_large_from(int positions) {
-  return cat("torch.linear(h + torch.zeros([(input_ids.numel() // ", positions,
-             ") * 1125899906842624]).sum(), self.head_weight)");
-}
-
-/// Rows of 100 ids and such a model.
+/// Rows of 100 ids and a model that so many positions are too much for.
 struct TightFixture : TrainingFixture {
   explicit TightFixture(int positions, double dropout = 0) : TrainingFixture(1) {
     std::vector<int> ids(100);
@@ -97,7 +91,7 @@ struct TightFixture : TrainingFixture {
         cat("{\"input_ids\": [", join(ids, ","), "], \"labels\": [", join(ids, ","), "]}\n");
     write_file_atomically(folder / "train.jsonl", row + row + row + row + row + row);
     config.valid.clear();
-    config.model.path = models.transformer(too_large_from(positions)).string();
+    config.model.path = models.transformer(lora::test::too_large_from(positions)).string();
     config.dropout = dropout;
   }
 };

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures trainings of one and of several processes and writes docs/scaling.md.
 
-  scripts/scaling.py              measures (about ten minutes, on a quiet machine), keeps docs/tables/scaling.json
+  scripts/scaling.py              measures (about twenty minutes, on a quiet machine), keeps docs/tables/scaling.json
   scripts/scaling.py --steps 2 --pairs 1 --longest 32      tries everything in short
   scripts/scaling.py --write      writes the document from those numbers
   scripts/scaling.py --check      fails if the document is another
@@ -280,7 +280,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin")
     parser.add_argument("--model", type=Path, default=ROOT / "models/smollm2-135m-instruct.pt")
-    parser.add_argument("--steps", type=int, default=6, help="updates of a run")
+    parser.add_argument("--steps", type=int, default=4, help="updates of a run")
     parser.add_argument("--longest", type=int, default=256, help="tokens of the longest row")
     parser.add_argument("--pairs", type=int, default=5, help="runs of each variant")
     parser.add_argument("--repeats", type=int, default=100, help="sums of each length")

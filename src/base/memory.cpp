@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <fstream>
 #include <new>
@@ -44,6 +46,14 @@ std::uint64_t left_in_control_group() {
   return kNone;
 }
 
+/// What a limit of the address space (ulimit -v) leaves.
+std::uint64_t left_in_address_space() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+  const std::uint64_t used = proc_bytes("/proc/self/status", "VmSize");
+  return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
+
 }  // namespace
 
 std::uint64_t resident_bytes() { return proc_bytes("/proc/self/status", "VmRSS"); }
@@ -57,7 +67,7 @@ bool reset_peak_resident() {
 
 std::uint64_t available_bytes() {
   const std::uint64_t machine = proc_bytes("/proc/meminfo", "MemAvailable");
-  return machine == 0 ? 0 : std::min(machine, left_in_control_group());
+  return machine == 0 ? 0 : std::min({machine, left_in_control_group(), left_in_address_space()});
 }
 
 bool is_out_of_memory(const std::exception& error) {

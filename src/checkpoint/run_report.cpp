@@ -21,6 +21,7 @@ void visit(Report& report, Visitor&& field) {
   field("train_seconds", report.train_seconds);
   field("tokens_per_second", report.tokens_per_second);
   field("peak_bytes", report.peak_bytes);
+  field("estimated_peak_bytes", report.estimated_peak_bytes);
   field("base_bytes", report.base_bytes);
   field("trained_bytes", report.trained_bytes);
   field("optimizer_bytes", report.optimizer_bytes);

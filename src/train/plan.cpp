@@ -73,8 +73,11 @@ void describe_data(Plan& plan, const Session& session, const Sampler& sampler) {
   plan.padding_share = padding_share(session.rows.rows, sampler);
 }
 
-/// Both moments of AdamW are made at the first update.
-std::uint64_t moment_bytes(Trainee& trainee) { return 2 * trainee.optimizer().flat_values().nbytes(); }
+/// Whether an undisturbed run writes checkpoints: with each validation but the last, or as it was asked to.
+bool saves_checkpoints(const TrainConfig& config, const Plan& plan) {
+  const std::int64_t period = config.save_every.value_or(config.eval_every.value_or(plan.updates_per_epoch));
+  return period > 0 && period < plan.total_updates;
+}
 
 /// Seconds of all updates: padded positions at the speed of the measured pass.
 double estimate_seconds(const Plan& plan) {
@@ -89,9 +92,7 @@ void measure_memory(Plan& plan, const Session& session, Trainee& trainee, const 
   const auto rows = largest_micro_batch(session, sampler);
   plan.largest = exact ? measure_pass(session, trainee, rows, sampler.layout())
                        : estimate_pass(session, trainee, rows, sampler.layout());
-  // After the pass the gradients are resident too; the moments come with the first update.
-  plan.peak_bytes =
-      std::max(peak_resident_bytes(), resident_bytes() + moment_bytes(trainee) + plan.largest.peak_bytes);
+  plan.memory = estimate_memory(session, trainee, plan.largest);
 }
 
 constexpr const char* kMemory = "memory";  ///< kind of a cache's entries
@@ -99,9 +100,9 @@ constexpr const char* kMemory = "memory";  ///< kind of a cache's entries
 /// Tells trainings that need the same memory.
 std::string memory_key(const Session& session) {
   return sha256(cat(file_identity(session.model.program.path()), "|", program_identity(), "|", cpu_name(),
-                    "|", session.threads, "|", training_options(session.config), "|",
-                    session.config.checkpoint_activations, "|", session.data.sha256, "|",
-                    session.valid_data ? session.valid_data->sha256 : ""));
+                    "|", session.threads, "|", session.ranks.rank(), "|", session.ranks.count(), "|",
+                    training_options(session.config), "|", session.config.checkpoint_activations, "|",
+                    session.data.sha256, "|", session.valid_data ? session.valid_data->sha256 : ""));
 }
 
 /// What the same training needed in an earlier process: its first update then waits for no measured pass.
@@ -113,7 +114,7 @@ bool recall_memory(Plan& plan, const Cache& cache, const std::string& key) {
   known.at("time").get_to(plan.largest.time);
   known.at("seconds").get_to(plan.largest.seconds);
   known.at("pass_bytes").get_to(plan.largest.peak_bytes);
-  known.at("peak_bytes").get_to(plan.peak_bytes);
+  plan.memory = memory_of(known.at("memory"));
   return true;
 }
 
@@ -122,7 +123,7 @@ void keep_memory(const Plan& plan, const Cache& cache, const std::string& key) {
                       {"time", plan.largest.time},
                       {"seconds", plan.largest.seconds},
                       {"pass_bytes", plan.largest.peak_bytes},
-                      {"peak_bytes", plan.peak_bytes}};
+                      {"memory", memory_json(plan.memory)}};
   cache.write(kMemory, key, known.dump());
 }
 
@@ -198,8 +199,7 @@ Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler,
     measure_memory(plan, session, trainee, sampler, exact);
     if (!exact) keep_memory(plan, session.model.cache, key);
   }
-  const std::uint64_t available = available_bytes();
-  plan.available_bytes = available ? resident_bytes() + available : 0;
+  add_circumstances(plan.memory, trainee, saves_checkpoints(config, plan));
   if (exact) plan.seconds = estimate_seconds(plan);
   return plan;
 }
@@ -220,10 +220,9 @@ std::string plan_text(const Plan& plan) {
   text += cat("updates   ", plan.total_updates, " of ", plan.batch_size, " rows, ", plan.updates_per_epoch,
               " per epoch, ", plan.packed ? "packed" : cat("padding ", percent(plan.padding_share, 1)), "\n",
               rewrites_text(plan), "rate      ", plan.schedule.peak, " ", plan.schedule.kind, ", warm-up ",
-              plan.schedule.warmup_steps, " updates\n", "memory    about ", human_bytes(plan.peak_bytes),
-              plan.ranks > 1 ? " at peak in each process" : " at peak");
-  if (plan.available_bytes) text += cat(" (", human_bytes(plan.available_bytes), " available)");
-  text += cat("; largest micro-batch ", plan.largest.rows, " x ", plan.largest.time, " tokens\n");
+              plan.schedule.warmup_steps, " updates\n",
+              plan.ranks > 1 ? "memory    of each process: " : "memory    ", memory_text(plan.memory),
+              "; largest micro-batch ", plan.largest.rows, " x ", plan.largest.time, " tokens\n");
   if (plan.seconds > 0) {
     text += cat("time      about ", human_seconds(plan.seconds), "; ", fixed(plan.largest.seconds, 2),
                 " s for the largest micro-batch\n");
@@ -266,8 +265,7 @@ Json plan_json(const Plan& plan) {
             {"tokens", plan.largest.time},
             {"seconds", plan.largest.seconds},
             {"peak_tensor_bytes", plan.largest.peak_bytes}}},
-          {"peak_bytes", plan.peak_bytes},
-          {"available_bytes", plan.available_bytes},
+          {"memory", memory_json(plan.memory)},
           {"seconds", plan.seconds > 0 ? Json(plan.seconds) : Json()}};
 }
 

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "lora/data/batch.h"
 #include "lora/train/schedule.h"
+#include "train/memory_estimate.h"
 #include "train/probe.h"
 #include "train/session.h"
 #include "train/trainee.h"
@@ -33,10 +34,9 @@ struct Plan {
   double padding_share = 0;
   std::int64_t batch_size = 0, updates_per_epoch = 0, total_updates = 0;
   Schedule schedule;
-  Probe largest;                      ///< pass over the largest micro-batch
-  std::uint64_t peak_bytes = 0;       ///< estimated highest resident memory
-  std::uint64_t available_bytes = 0;  ///< what the process could use in all, 0 if unknown
-  double seconds = 0;                 ///< estimated training time, dry run only
+  Probe largest;  ///< pass over the largest micro-batch
+  MemoryEstimate memory;
+  double seconds = 0;  ///< estimated training time, dry run only
 };
 
 /// `exact`: measures the largest micro-batch itself; otherwise memory is extrapolated from a short pass.

@@ -1,5 +1,7 @@
 #include "train/probe.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 
 #include "lora/base/process.h"
@@ -9,22 +11,21 @@
 namespace lora {
 namespace {
 
-std::int64_t length(const Session& session, std::size_t row) {
-  return static_cast<std::int64_t>(session.rows.rows[row].ids.size());
-}
+std::int64_t length(const EncodedRow& row) { return static_cast<std::int64_t>(row.ids.size()); }
 
-std::size_t longest_row(const Session& session, const std::vector<std::size_t>& rows) {
-  return *std::max_element(rows.begin(), rows.end(), [&](std::size_t a, std::size_t b) {
-    return length(session, a) < length(session, b);
-  });
+std::size_t longest_row(const std::vector<EncodedRow>& rows, const std::vector<std::size_t>& numbers) {
+  return *std::max_element(numbers.begin(), numbers.end(),
+                           [&](std::size_t a, std::size_t b) { return length(rows[a]) < length(rows[b]); });
 }
 
 /// Positions that a micro-batch computes.
-std::int64_t positions(const Session& session, const std::vector<std::size_t>& rows, Layout layout) {
+std::int64_t positions(const std::vector<EncodedRow>& rows, const std::vector<std::size_t>& numbers,
+                       Layout layout) {
+  if (numbers.empty()) return 0;
   std::int64_t sum = 0;
-  for (const std::size_t row : rows) sum += length(session, row);
+  for (const std::size_t number : numbers) sum += length(rows[number]);
   const std::int64_t padded =
-      length(session, longest_row(session, rows)) * static_cast<std::int64_t>(rows.size());
+      length(rows[longest_row(rows, numbers)]) * static_cast<std::int64_t>(numbers.size());
   return layout == Layout::packed ? sum : padded;
 }
 
@@ -35,7 +36,7 @@ std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampl
   std::int64_t most = 0;
   for (std::int64_t number = 0; number < sampler.updates_per_epoch(); ++number) {
     for (auto& rows : sampler.update(number, session.share()).micro_batches) {
-      const std::int64_t size = positions(session, rows, sampler.layout());
+      const std::int64_t size = positions(session.rows.rows, rows, sampler.layout());
       if (size <= most) continue;
       most = size;
       largest = std::move(rows);
@@ -66,6 +67,20 @@ EncodedRow sample_of(const Session& session, const EncodedRow& row) {
   return has_text_head(session.task()) || end.label_count() > 1 ? end : row;
 }
 
+/// Time and memory of so many positions, from passes over one and over two samples.
+Probe extrapolated(const Probe& one, const Probe& two, std::int64_t size) {
+  const std::int64_t one_size = one.rows * one.time, two_size = two.rows * two.time;
+  const double further = static_cast<double>(size - one_size) / static_cast<double>(two_size - one_size);
+  const auto at_size = [&](double small, double large) {
+    return small + std::max(0.0, large - small) * further;
+  };
+  Probe probe = one;
+  probe.peak_bytes = static_cast<std::uint64_t>(
+      std::max(0.0, at_size(static_cast<double>(one.peak_bytes), static_cast<double>(two.peak_bytes))));
+  probe.seconds = at_size(one.seconds, two.seconds);
+  return probe;
+}
+
 Probe measure(Trainee& trainee, const Batch& batch, const Objective& objective) {
   const MemoryMeter meter;
   const double start = monotonic_seconds();
@@ -88,25 +103,43 @@ Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<s
 
 Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows,
                     Layout layout) {
-  const EncodedRow sample = sample_of(session, session.rows.rows[longest_row(session, rows)]);
+  const EncodedRow sample = sample_of(session, session.rows.rows[longest_row(session.rows.rows, rows)]);
   const auto pass = [&](const std::vector<const EncodedRow*>& some) {
     return measure(trainee, micro_batch(session, some, layout), objective_of(session));
   };
   trainee.set_training(true);
-  Probe probe = pass({&sample});
-  const Probe two = pass({&sample, &sample});
+  const Probe one = pass({&sample}), two = pass({&sample, &sample});
   trainee.set_training(false);
   trainee.optimizer().zero_grad();
-  const std::int64_t one_size = probe.rows * probe.time, two_size = two.rows * two.time;
-  const std::int64_t size = positions(session, rows, layout);
-  const double further = static_cast<double>(size - one_size) / static_cast<double>(two_size - one_size);
-  const auto growth = [&](double one, double both) { return std::max(0.0, both - one) * further; };
+  Probe probe = extrapolated(one, two, positions(session.rows.rows, rows, layout));
   probe.rows = layout == Layout::packed ? 1 : static_cast<std::int64_t>(rows.size());
-  probe.time = size / probe.rows;
-  probe.peak_bytes += static_cast<std::uint64_t>(
-      growth(static_cast<double>(probe.peak_bytes), static_cast<double>(two.peak_bytes)));
-  probe.seconds += growth(probe.seconds, two.seconds);
+  probe.time = positions(session.rows.rows, rows, layout) / probe.rows;
   return probe;
+}
+
+std::uint64_t validation_bytes(const Session& session, Trainee& trainee) {
+  const at::NoGradGuard no_grad;
+  const auto& valid = session.valid.rows;
+  std::vector<std::size_t> largest;
+  for (auto& rows : evaluation_batches(valid, session.config.batch_tokens)) {
+    if (positions(valid, rows, Layout::padded) > positions(valid, largest, Layout::padded))
+      largest = std::move(rows);
+  }
+  const EncodedRow sample = sample_of(session, valid[longest_row(valid, largest)]);
+  const auto pass = [&](const std::vector<const EncodedRow*>& some) {
+    const Batch batch = micro_batch(session, some, Layout::padded);
+    const MemoryMeter meter;
+    const Executable& executable = trainee.executable();
+    if (has_text_head(session.task()))
+      executable.logits(batch.inputs);
+    else if (executable.splits_at_head())
+      executable.before_head(batch.inputs, batch.positions);
+    else
+      executable.logits_at(batch.inputs, batch.positions);
+    return Probe{batch.rows, batch.time, 0, meter.peak_bytes()};
+  };
+  return extrapolated(pass({&sample}), pass({&sample, &sample}), positions(valid, largest, Layout::padded))
+      .peak_bytes;
 }
 
 }  // namespace lora

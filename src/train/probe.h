@@ -29,4 +29,7 @@ Probe measure_pass(const Session& session, Trainee& trainee, const std::vector<s
 Probe estimate_pass(const Session& session, Trainee& trainee, const std::vector<std::size_t>& rows,
                     Layout layout);
 
+/// Tensors that the largest batch of validation rows allocates, extrapolated in the same way.
+std::uint64_t validation_bytes(const Session& session, Trainee& trainee);
+
 }  // namespace lora

@@ -71,16 +71,11 @@ void log_lines(const char* part, const std::string& text) {
 
 void show_plan(const Plan& plan) {
   log_lines("plan", plan_text(plan));
-  if (plan.available_bytes && plan.peak_bytes > plan.available_bytes) {
-    log_warn("plan", "about ", human_bytes(plan.peak_bytes), " are needed and ",
-             human_bytes(plan.available_bytes), " are there; lower --batch-tokens or --max-length");
+  const std::uint64_t needed = plan.memory.peak(), available = plan.memory.available;
+  if (available && needed > available) {
+    log_warn("plan", "about ", human_bytes(needed), " are needed and ", human_bytes(available),
+             " are there; lower --batch-tokens or --max-length");
   }
-}
-
-std::uint64_t weight_bytes(const Program& program) {
-  std::uint64_t bytes = 0;
-  for (const Weight& weight : program.weights()) bytes += weight.value.nbytes();
-  return bytes;
 }
 
 double mean_value(const std::vector<EncodedRow>& rows) {
@@ -92,7 +87,8 @@ double mean_value(const std::vector<EncodedRow>& rows) {
 RunReport make_report(const Session& session, const Plan& plan, Trainee& trainee, const Outcome& outcome) {
   const AdamW& optimizer = trainee.optimizer();
   RunReport report;
-  report.base_bytes = trainee.is_full() ? 0 : weight_bytes(session.model.program);
+  report.estimated_peak_bytes = plan.memory.peak();
+  report.base_bytes = plan.memory.base;
   report.trained_bytes = optimizer.flat_values().nbytes() + optimizer.flat_gradients().nbytes();
   report.optimizer_bytes = optimizer.moment_bytes();
   report.activation_bytes = outcome.activation_bytes;

@@ -145,6 +145,7 @@ def test_where_memory_runs_out_micro_batches_are_halved_and_losses_are_the_same(
                                                                                 little_memory):
     command = train("--max-length", 3000, "--batch-size", 8, data=rows(text_row(6000)))
     result = run(*command, "--batch-tokens", 24000, preexec_fn=little_memory)
+    assert "are needed and" in result.stderr and "are there; lower --batch-tokens" in result.stderr
     assert "not enough memory for a micro-batch" in result.stderr and "micro-batches are halved" in result.stderr
     run(*command, "--batch-tokens", 3000, "--out", tmp_path / "small")
     losses = [[json.loads(line)["loss"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()

@@ -18,6 +18,8 @@ struct RunReport {
   std::int64_t updates = 0, tokens = 0;
   double train_seconds = 0, tokens_per_second = 0;
   std::uint64_t peak_bytes = 0;  ///< highest resident memory of the process
+  std::optional<std::uint64_t>
+      estimated_peak_bytes;  ///< as the plan had it; unknown for runs of older versions
   /// Of tensors: the base's weights, what is trained with its gradients, the optimizer's moments, and the
   /// most that a step allocates (activations and temporaries). Unknown for runs of older versions.
   std::optional<std::uint64_t> base_bytes, trained_bytes, optimizer_bytes, activation_bytes;

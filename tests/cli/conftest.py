@@ -1,6 +1,7 @@
 """What the tests of the programs share: a refusal with its code, and a small finished training."""
 import json
 import os
+import resource
 from types import SimpleNamespace
 
 import pytest
@@ -73,6 +74,14 @@ def trained(run, training, baking, tmp_path_factory):
     run(*training(folder / "run", "--learning-rate", 1e-2))
     run(*baking(adapter, merged))
     return SimpleNamespace(run=folder / "run", adapter=adapter, merged=merged)
+
+
+@pytest.fixture
+def little_memory(root):
+    """800 MB of address space: enough for a few thousand tokens of the tiny model, too little for 24,000."""
+    if list(root.glob(".venv/lib/python3*/site-packages/torch/lib/libtorch_cuda.so")):
+        pytest.skip("LibTorch with CUDA takes more address space")
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (800_000_000, 800_000_000))
 
 
 @pytest.fixture

@@ -129,14 +129,6 @@ def test_rows_beyond_what_the_model_can_hold(refuses, train, fixtures, rows):
             *train("--max-length", 1000, model=fixtures / "tiny_gpt2.pt", data=data))
 
 
-@pytest.fixture
-def little_memory(root):
-    """800 MB of address space: enough for a few thousand tokens of the tiny model, too little for 24,000."""
-    if list(root.glob(".venv/lib/python3*/site-packages/torch/lib/libtorch_cuda.so")):
-        pytest.skip("LibTorch with CUDA takes more address space")
-    return lambda: resource.setrlimit(resource.RLIMIT_AS, (800_000_000, 800_000_000))
-
-
 def text_row(sentences):
     return json.dumps({"text": "The dog waits. " * sentences}) + "\n"
 
@@ -145,7 +137,6 @@ def test_where_memory_runs_out_micro_batches_are_halved_and_losses_are_the_same(
                                                                                 little_memory):
     command = train("--max-length", 3000, "--batch-size", 8, data=rows(text_row(6000)))
     result = run(*command, "--batch-tokens", 24000, preexec_fn=little_memory)
-    assert "are needed and" in result.stderr and "are there; lower --batch-tokens" in result.stderr
     assert "not enough memory for a micro-batch" in result.stderr and "micro-batches are halved" in result.stderr
     run(*command, "--batch-tokens", 3000, "--out", tmp_path / "small")
     losses = [[json.loads(line)["loss"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()

@@ -40,6 +40,14 @@ def test_of_the_examples(run, root, models, reviews, tmp_path, example):
     assert abs(apart(tmp_path / "run")) < MOST_APART
 
 
+def test_what_is_not_there_is_said_before_the_run(run, train, tmp_path, little_memory):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"text": SENTENCE * 4000}) + "\n")
+    command = train("--max-length", 2000, "--batch-size", 40, "--batch-tokens", 80000, "--steps", 1, data=rows)
+    said = run(*command, preexec_fn=little_memory).stderr
+    assert "are needed and" in said and "are there; lower --batch-tokens" in said
+
+
 def test_the_parts_make_the_whole(run, train):
     said = run(*train("--dry-run", "--json")).stdout
     memory = json.loads(said)["memory"]

@@ -28,9 +28,8 @@ class LossScale {
   static constexpr std::int64_t kGrowthUpdates = 200;
 
  private:
-  /// Gradients here are of a sum over tokens, at most 1 for a logit: 2^12 leaves sums of 16 of them in
-  /// float16's range.
-  static constexpr double kStart = 4096, kLargest = 16777216;
+  /// Gradients here are of a sum over tokens, not of a mean: a small model overflows from 2^11 on.
+  static constexpr double kStart = 512, kLargest = 16777216;
 
   bool on_;
   double value_;

@@ -39,7 +39,7 @@ def test_float16_is_trained_with_a_scaled_loss(run, train, tmp_path):
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         return {line["loss_scale"] for line in lines if "loss_scale" in line}
 
-    assert scales("--base-dtype", "fp16") == scales("--precision", "fp16") == {4096}
+    assert scales("--base-dtype", "fp16") == scales("--precision", "fp16") == {512}
     assert scales("--base-dtype", "bf16") == scales("--precision", "bf16") == set()
 
 

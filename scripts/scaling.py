@@ -259,8 +259,8 @@ That is {1e6 * constants["start"]:.0f} us and {1e9 * constants["per_byte"]:.2f} 
 ## More ranks, calculated
 A sum of n bytes over N ranks takes 2 (N - 1) messages of n / N bytes out of each rank: 2 (N - 1) L + 2 n (N - 1) / N / R with
 the latency L and the rate R of a link, and two small messages of all to all. The first row of each training has the L and R that
-were measured between two processes, the others those that such links are sold with. Each rank has the work of the one process above, so that the update grows with the ranks; the second number
-is the share of an update in which ranks compute.
+were measured between two processes, the others those that such links are sold with. Each rank has the work of the one process
+above, so that the update grows with the ranks; the second number is the share of an update in which ranks compute.
 
 {table(["training", "link", *(f"{size} ranks" for size in SIZES)], forecasts(figures))}
 

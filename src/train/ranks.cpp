@@ -8,7 +8,7 @@ namespace lora {
 namespace {
 
 /// Bytes that are summed at once, which bounds the memory it takes.
-constexpr std::size_t kBlockBytes = std::size_t{64} << 20;
+constexpr std::size_t kBlockBytes = std::size_t{16} << 20;
 
 /// Cuts `length` values of `size` bytes into equal slices.
 std::vector<std::size_t> equal_cuts(std::size_t length, std::size_t size, std::size_t count) {
@@ -62,22 +62,19 @@ template <class Value>
 void Ranks::sum_slices(Transport& transport, std::span<Value> values) {
   const auto ranks = static_cast<std::size_t>(count()), own = static_cast<std::size_t>(rank());
   const std::size_t block_length = std::min(values.size(), kBlockBytes / sizeof(Value));
-  std::vector<Value> received;
-  std::vector<double> sums;
   for (std::size_t begin = 0; begin < values.size(); begin += block_length) {
     const std::span<Value> block = values.subspan(begin, std::min(block_length, values.size() - begin));
     const auto cuts = equal_cuts(block.size(), sizeof(Value), ranks);
     Value* const slice = block.data() + cuts[own] / sizeof(Value);
     const std::size_t length = (cuts[own + 1] - cuts[own]) / sizeof(Value);
-    received.resize(ranks * length);
-    transport.scatter(reinterpret_cast<const std::byte*>(block.data()), cuts,
-                      reinterpret_cast<std::byte*>(received.data()));
-    sums.assign(length, 0);
+    received_.resize(std::max(received_.size(), ranks * length * sizeof(Value)));
+    transport.scatter(reinterpret_cast<const std::byte*>(block.data()), cuts, received_.data());
+    sums_.assign(length, 0);
     for (std::size_t each = 0; each < ranks; ++each) {
-      const Value* const theirs = received.data() + each * length;
-      for (std::size_t i = 0; i < length; ++i) sums[i] += static_cast<double>(theirs[i]);
+      const Value* const theirs = reinterpret_cast<const Value*>(received_.data()) + each * length;
+      for (std::size_t i = 0; i < length; ++i) sums_[i] += static_cast<double>(theirs[i]);
     }
-    std::transform(sums.begin(), sums.end(), slice, [](double sum) { return static_cast<Value>(sum); });
+    std::transform(sums_.begin(), sums_.end(), slice, [](double sum) { return static_cast<Value>(sum); });
     transport.share(reinterpret_cast<std::byte*>(block.data()), cuts);
   }
 }

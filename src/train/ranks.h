@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <vector>
@@ -58,6 +59,8 @@ class Ranks {
   void sum_slices(Transport& transport, std::span<Value> values);
 
   std::unique_ptr<Transport> transport_;
+  std::vector<std::byte> received_;  ///< scratch of sums, kept since fresh pages cost more than the additions
+  std::vector<double> sums_;
   bool ended_ = false;  ///< an error of one is known to all, or nobody can be told
 };
 

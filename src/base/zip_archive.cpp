@@ -206,8 +206,8 @@ UnpackingRoom::UnpackingRoom(std::uint64_t archive_bytes, std::string what)
 std::string UnpackingRoom::unzip(const ZipEntry& entry, const std::string& place) {
   if (entry.size > left_) {
     throw Error(ExitCode::file,
-                cat(place, ": ", what_, " unpacked: larger than the file and ", human_bytes(kRoom), " (\"",
-                    printable(entry.name), "\")"),
+                cat(place, ": unpacked, ", what_, " would be larger than the file and ", human_bytes(kRoom),
+                    " (\"", printable(entry.name), "\")"),
                 "no model's are so large: this file is damaged or made to do harm");
   }
   left_ -= entry.size;

@@ -3,11 +3,12 @@
 #include <cstdint>
 
 /// Before a function of plain loops: compiled for several levels of x86-64, of which the machine's is chosen
-/// when the program starts. Other processors, and sanitizers (which run before that choice), get the one they
-/// were built for.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define LORA_EVERY_VECTOR_WIDTH \
-  __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+/// when the program starts. Levels and not names of processors, which match that very model alone. Other
+/// processors, older compilers, and sanitizers (which run before that choice), get the one they were built
+/// for.
+#if defined(__x86_64__) && defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#define LORA_EVERY_VECTOR_WIDTH __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define LORA_EVERY_VECTOR_WIDTH
 #endif

@@ -6,8 +6,8 @@ same initial A and B; losses are compared step by step. Workloads are files of t
 
   scripts/bench.py --text FILE.txt --instruction FILE.jsonl --sentences FILE.jsonl
 
-Peers: peft (eager, float32), peft-tcmalloc (the same with tcmalloc, where it is installed), peft-compile (each layer
-through torch.compile), peft-bf16 (all in bfloat16), full (transformers, every weight), ours, ours-bf16, ours-full.
+Peers of PyTorch are those of scripts/bench_peers.py; NAME-tcmalloc is the same with that allocator, where it is installed. Ours:
+ours, ours-bf16 (--precision bf16), ours-full (--method full), ours-1-thread.
 """
 
 import argparse
@@ -31,7 +31,8 @@ def parse():
     parser.add_argument("--text", type=Path, help="plain text: workloads dense, long and all-linear")
     parser.add_argument("--instruction", type=Path, help="JSONL of prompt and completion: workload instruction")
     parser.add_argument("--sentences", type=Path, help="JSONL of short prompts and completions: workload sentences")
-    parser.add_argument("--peers", default="ours,ours-bf16,peft,peft-tcmalloc,peft-compile,peft-bf16")
+    parser.add_argument("--peers", default="ours,ours-1-thread,ours-full,ours-bf16,peft,peft-tcmalloc,peft-compile,peft-bf16,trl,"
+                        "trl-packed,litgpt,full")
     parser.add_argument("--only", default="", help="names of workloads, if not all")
     parser.add_argument("--steps", type=int, default=4, help="measured updates, after one to warm up")
     parser.add_argument("--repeats", type=int, default=3)
@@ -39,8 +40,6 @@ def parse():
     parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/tables/benchmarks.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/benchmarks.md")
-    parser.add_argument("--peer", help=argparse.SUPPRESS)
-    parser.add_argument("--spec", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -87,58 +86,7 @@ def workloads(arguments):
     return {name: each for name, each in found.items() if not wanted or name in wanted}
 
 
-# --- peers ---------------------------------------------------------------------------------------------------------
-
-def live_model(file: Path):
-    sys.path.insert(0, str(ROOT / "tests/peer"))
-    import cases
-
-    return cases.smollm2(file).live
-
-
-def padded(rows):
-    import torch
-
-    time_ = max(len(row["input_ids"]) for row in rows)
-    fill = lambda key, value: torch.tensor([row[key] + [value] * (time_ - len(row[key])) for row in rows])
-    return {"input_ids": fill("input_ids", 0), "labels": fill("labels", -100),
-            "attention_mask": torch.tensor([[1] * len(row["input_ids"]) + [0] * (time_ - len(row["input_ids"]))
-                                            for row in rows])}
-
-
-def run_peer(name: str, spec: dict):
-    """One training by PyTorch: prints losses, seconds of each update and the time when the first was done."""
-    import torch
-
-    torch.set_num_threads(spec["threads"])
-    model = live_model(Path(spec["model"]))
-    if name != "full":
-        from peft import PeftModel
-
-        model = PeftModel.from_pretrained(model, spec["adapter"], is_trainable=True)
-    if name == "peft-bf16":
-        model = model.to(torch.bfloat16)
-    if name == "peft-compile":
-        for layer in model.base_model.model.model.layers:
-            layer.compile(dynamic=True)
-    model.train()
-    trained = [each for each in model.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=spec["rate"], weight_decay=0.0)
-    losses, seconds, first = [], [], None
-    for rows in spec["batches"]:
-        start = time.perf_counter()
-        # A batch without padding needs no mask: the faster way, as a user's collator would have it.
-        batch = padded(rows)
-        loss = model(**batch).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-        seconds.append(time.perf_counter() - start)
-        first = first or time.time()
-    print(json.dumps({"losses": losses, "seconds": seconds, "first": first}))
-
+# --- one measurement ----------------------------------------------------------------------------------------------
 
 def run_process(command, **options):
     """Its standard output, wall seconds and peak resident bytes."""
@@ -156,17 +104,19 @@ def run_ours(arguments, folder: Path, spec: dict, kind: str):
     data, out = folder / "rows.jsonl", folder / "run"
     data.write_text("".join(json.dumps(row) + "\n" for rows in spec["batches"] for row in rows))
     options = ["--method", "full"] if kind == "ours-full" else ["--init-adapter", spec["adapter"]]
-    options += ["--precision", "bf16"] if kind == "ours-bf16" else []
+    options += {"ours-bf16": ["--precision", "bf16"], "ours-profile": ["--profile"]}.get(kind, [])
+    threads = 1 if kind == "ours-1-thread" else spec["threads"]
     _, _, wall, peak = run_process(
         [arguments.bin / "lora-train", "--model", spec["model"], "--data", data, "--out", out, "--overwrite",
          "--batch-size", len(spec["batches"][0]), "--steps", len(spec["batches"]), "--learning-rate", spec["rate"],
-         "--schedule", "constant", "--warmup", 0, "--weight-decay", 0, "--threads", spec["threads"],
+         "--schedule", "constant", "--warmup", 0, "--weight-decay", 0, "--threads", threads,
          "--no-shuffle", *options], stderr=subprocess.DEVNULL)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     ends = [line["seconds"] for line in lines if "loss" in line]
     return {"losses": [line["loss"] for line in lines if "loss" in line],
             "seconds": [end - begin for begin, end in zip([0] + ends, ends)],
-            "first": wall - (ends[-1] - ends[0]), "peak": peak}
+            "first": wall - (ends[-1] - ends[0]), "peak": peak,
+            "profile": json.loads((out / "report.json").read_text()).get("profile")}
 
 
 def measure(arguments, peer: str, folder: Path, spec: dict):
@@ -175,13 +125,13 @@ def measure(arguments, peer: str, folder: Path, spec: dict):
     file = folder / "spec.json"
     file.write_text(json.dumps(spec))
     environment = dict(os.environ)
-    name = peer
-    if peer == "peft-tcmalloc":
+    if peer.endswith("-tcmalloc"):
         library = next((each for each in TCMALLOC if Path(each).exists()), None)
         if not library:
             return None
-        environment["LD_PRELOAD"], name = library, "peft"
-    text, start, _, peak = run_process([sys.executable, __file__, "--peer", name, "--spec", file], env=environment)
+        environment["LD_PRELOAD"] = library
+    text, start, _, peak = run_process([sys.executable, ROOT / "scripts/bench_peers.py", peer.removesuffix("-tcmalloc"), file],
+                                       env=environment, stderr=subprocess.DEVNULL)
     result = json.loads(text.splitlines()[-1])
     return {**result, "first": result["first"] - start, "peak": peak}
 
@@ -197,7 +147,10 @@ def make_adapter(model: Path, folder: Path, targets, rank: int):
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(3)
-    get_peft_model(live_model(model), LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets)).save_pretrained(folder)
+    sys.path.insert(0, str(ROOT / "tests/peer"))
+    import cases
+
+    get_peft_model(cases.smollm2(model).live, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets)).save_pretrained(folder)
 
 
 def compare(arguments, name, batches, targets, rank):
@@ -208,7 +161,7 @@ def compare(arguments, name, batches, targets, rank):
         folder = Path(folder)
         make_adapter(arguments.model, folder / "adapter", targets, rank)
         spec = {"model": str(arguments.model), "adapter": str(folder / "adapter"), "batches": batches, "rate": 1e-4,
-                "threads": arguments.threads}
+                "threads": arguments.threads, "folder": str(folder)}
         for _ in range(arguments.repeats):
             for peer in peers:
                 measured = measure(arguments, peer, folder, spec)
@@ -218,6 +171,7 @@ def compare(arguments, name, batches, targets, rank):
                 results[peer].append(measured)
                 print(f"{name:16} {peer:14} {measured['speed']:7.1f} tokens/s, first update after "
                       f"{measured['first']:.1f} s, peak {measured['peak'] / 2**20:.0f} MiB", flush=True)
+        profile = run_ours(arguments, folder, spec, "ours-profile")["profile"]
     rows = {}
     for peer, runs in results.items():
         if not runs:
@@ -228,19 +182,30 @@ def compare(arguments, name, batches, targets, rank):
                       "ratio": statistics.median(ratios), "ratio_range": [min(ratios), max(ratios)],
                       "first_update_seconds": statistics.median(run["first"] for run in runs),
                       "peak_bytes": statistics.median(run["peak"] for run in runs), "loss_gap": gap}
-    return {"tokens": sum(tokens), "labelled": sum(label != -100 for rows_ in batches for row in rows_
+    return {"steps": arguments.steps, "repeats": arguments.repeats, "tokens": sum(tokens), "labelled": sum(label != -100 for rows_ in batches for row in rows_
                                                    for label in row["labels"][1:]),
             "padded": sum(len(rows_) * max(len(row["input_ids"]) - 1 for row in rows_) for rows_ in batches),
-            "peers": rows}
+            "share_of_roof": profile["share_of_roof"], "peers": rows}
 
 
 PAGE = """# Benchmarks
 
-Written by `scripts/bench.py`. {model}, {cpu}, {threads} threads, {repeats} runs of {steps} updates each after one to warm
-up, in turn. Every run is a process of its own on the same pre-tokenised batches from the same adapter. Speed counts real
+Written by `scripts/bench.py`. {model}, {cpu}, {threads} threads; runs in turn, each of some
+updates after one to warm up. Every run is a process of its own on the same pre-tokenised batches from the same adapter. Speed counts real
 tokens, padding not; the ratio is `ours` (float32) to each, the median of pairs run one after the other, with the smallest and
-largest; the gap is the largest relative difference of a loss from `ours`. `peft` is PEFT eager in float32, `peft-bf16` all in
-bfloat16, `ours-bf16` is `--precision bf16`.
+largest; the gap is the largest relative difference of a loss from `ours` where the same is trained. First update: from the start of the process until the
+first update is done; the first run of `ours` fills its cache.
+
+| | |
+| --- | --- |
+| `ours`, `ours-1-thread` | `lora-train`, defaults; the same on one thread |
+| `ours-full`, `full` | every weight trained: `lora-train --method full`; transformers, eager |
+| `ours-bf16` | `lora-train --precision bf16` |
+| `peft`, `peft-tcmalloc` | PEFT, eager, float32; the same with the allocator tcmalloc |
+| `peft-compile` | the same with each layer through `torch.compile`, compiled before in the machine's cache |
+| `peft-bf16` | PEFT with all weights in bfloat16 |
+| `trl`, `trl-packed` | TRL's SFTTrainer, its default loss, float32, no recomputation; the same with `padding_free` |
+| `litgpt` | LitGPT's model and LoRA, its loss in chunks |
 
 """
 
@@ -248,15 +213,16 @@ bfloat16, `ours-bf16` is `--precision bf16`.
 def page(table: dict) -> str:
     text = PAGE.format(**table)
     for name, each in table["workloads"].items():
-        text += (f"## {name}\n{each['tokens']:,} tokens, {each['labelled'] / each['tokens']:.0%} labelled, "
-                 f"{1 - each['tokens'] / each['padded']:.0%} padding if padded\n\n"
+        text += (f"## {name}\n{each['repeats']} runs of {each['steps']} updates; {each['tokens']:,} tokens, "
+                 f"{each['labelled'] / each['tokens']:.0%} labelled, {1 - each['tokens'] / each['padded']:.0%} padding if padded; "
+                 f"`ours` reaches {each['share_of_roof']:.0%} of the rate of a large product\n\n"
                  "| | tokens/s | ours is faster by | first update after | peak memory | loss gap |\n"
                  "| --- | ---: | ---: | ---: | ---: | ---: |\n")
         for peer, row in each["peers"].items():
             low, high = row["ratio_range"]
             text += (f"| {peer} | {row['tokens_per_second']:.0f} | {row['ratio']:.2f} ({low:.2f}-{high:.2f}) | "
                      f"{row['first_update_seconds']:.1f} s | {row['peak_bytes'] / 2**20:,.0f} MiB | "
-                     f"{row['loss_gap']:.0e} |\n")
+                     f"{'-' if 'full' in peer else format(row['loss_gap'], '.0e')} |\n")
         text += "\n"
     return text.rstrip() + "\n"
 
@@ -270,15 +236,13 @@ def cpu_name():
 
 def main():
     arguments = parse()
-    if arguments.peer:
-        return run_peer(arguments.peer, json.loads(arguments.spec.read_text()))
     chosen = workloads(arguments)
     if not chosen:
         sys.exit("no workload: give --text, --instruction or --sentences")
     known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     table = known if known.get("cpu") == cpu_name() and known.get("threads") == arguments.threads else {
         "cpu": cpu_name(), "threads": arguments.threads, "workloads": {}}
-    table.update(steps=arguments.steps, repeats=arguments.repeats, model=arguments.model.stem)
+    table["model"] = arguments.model.stem
     for name, (batches, targets, rank) in chosen.items():
         table["workloads"][name] = compare(arguments, name, batches, targets, rank)
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,12 @@
 """Tokens per second of lora-eval generate and of transformers' generate on one model, interleaved.
 
 Needs torch, transformers and tokenizers (tests/requirements.txt has them). Both write the same number of greedy tokens for
-the same prompts, float32, the same threads; loading is not counted.
+the same prompts, float32, the same threads; loading is not counted. Writes docs/tables/generation.json, which
+scripts/make_readme.py shows in docs/generation.md.
 """
 
 import argparse
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -15,6 +15,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import show_table
+from bench import cpu_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMPT = "Write a short story about a town between two mountains, its people, and the winter of the great snow. "
@@ -46,9 +49,11 @@ def main():
     parser.add_argument("--model", default=ROOT / "models/smollm2-135m-instruct.pt", type=Path)
     parser.add_argument("--tokens", default=64, type=int)
     parser.add_argument("--threads", default=2, type=int)
-    parser.add_argument("--repeats", default=3, type=int)
+    parser.add_argument("--repeats", default=5, type=int)
+    parser.add_argument("--out", default=ROOT / "docs/tables/generation.json", type=Path)
     arguments = parser.parse_args()
     import torch
+    import transformers
     from tokenizers import Tokenizer
 
     sys.path.insert(0, str(ROOT / "tests/peer"))
@@ -59,8 +64,7 @@ def main():
     torch.jit.load(str(arguments.model), _extra_files=extra)
     tokenizer = Tokenizer.from_str(extra["tokenizer.json"].decode())
     model = cases.smollm2(arguments.model).live.eval()
-    print(f"{'rows':>4} {'ours':>8} {'theirs':>8} {'ratio':>6}   tokens/s, medians of {arguments.repeats}, "
-          f"{arguments.tokens} new tokens, {arguments.threads} threads")
+    lines = []
     for batch in (1, 8):
         prompts = [PROMPT + f"Part {number}:" for number in range(batch)]
         ids = torch.tensor([tokenizer.encode(prompt, add_special_tokens=False).ids for prompt in prompts])
@@ -72,8 +76,13 @@ def main():
             speed, expected = theirs(model, ids, mask, arguments.tokens)
             speeds[1].append(speed)
             assert texts == expected, "the texts differ"
-        first, second = map(statistics.median, speeds)
-        print(f"{batch:>4} {first:>8.1f} {second:>8.1f} {first / second:>6.2f}", flush=True)
+        ratios = [our / their for our, their in zip(*speeds)]
+        lines.append({"rows": batch, "ours": statistics.median(speeds[0]), "theirs": statistics.median(speeds[1]),
+                      "ratio": statistics.median(ratios), "ratio_range": [min(ratios), max(ratios)]})
+    table = {"generation": lines, "model": arguments.model.stem, "tokens": arguments.tokens, "repeats": arguments.repeats,
+             "threads": arguments.threads, "cpu": cpu_name(), "transformers": transformers.__version__}
+    arguments.out.write_text(json.dumps(table, indent=1) + "\n")
+    print(show_table.render(table, markdown=False))
 
 
 if __name__ == "__main__":

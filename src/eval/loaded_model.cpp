@@ -47,6 +47,14 @@ std::string encoding_key(const LoadedModel& model, const DataSet& data, const Da
   return sha256(origin.dump());
 }
 
+/// What --cache and --cache-gib ask for.
+Cache cache_of(const ModelConfig& config) {
+  constexpr double kGib = 1 << 30;
+  const std::string folder = config.cache.value_or(default_cache_folder().string());
+  if (folder == "none") return {};
+  return {folder, static_cast<std::uint64_t>(config.cache_gib * kGib)};
+}
+
 LossOn loss_on(const std::string& word) { return word == "all" ? LossOn::all : LossOn::completion; }
 
 Overlong overlong(const std::string& word) {
@@ -95,13 +103,6 @@ std::int32_t LoadedModel::pad_id() const {
     if (id) return *id;
   }
   return 0;
-}
-
-Cache cache_of(const ModelConfig& config) {
-  constexpr double kGib = 1 << 30;
-  const std::string folder = config.cache.value_or(default_cache_folder().string());
-  if (folder == "none") return {};
-  return {folder, static_cast<std::uint64_t>(config.cache_gib * kGib)};
 }
 
 EncodedSet LoadedModel::encoded(const DataSet& data, const DataConfig& config, const EncodeOptions& options,

@@ -21,7 +21,7 @@ struct LoadedModel {
   std::unique_ptr<Tokenizer> tokenizer;
   std::string tokenizer_hash;          ///< empty if there are no tokenizer files
   std::unique_ptr<ChatTemplate> chat;  ///< null if the file has none
-  Cache cache;
+  Cache cache;                         ///< what --cache and --cache-gib ask for
 
   /// How rows are encoded for this model.
   EncodeOptions encoding(const DataConfig& data) const;
@@ -40,9 +40,6 @@ struct LoadedModel {
 /// Loads program and tokenizer. file error if `data` holds text and no tokenizer is found; usage error for a
 /// device that this machine lacks.
 LoadedModel load_model(const ModelConfig& config, const DataSet& data);
-
-/// What --cache and --cache-gib ask for.
-Cache cache_of(const ModelConfig& config);
 
 /// cpu, cuda or cuda:N; usage error if malformed or absent.
 at::Device parse_device(const std::string& name);

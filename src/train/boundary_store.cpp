@@ -65,7 +65,7 @@ bool read_at(int file, void* into, std::size_t bytes, std::uint64_t position) {
 std::unique_ptr<BoundaryStore> BoundaryStore::open(const Session& session, const Trainee& trainee,
                                                    Layout layout) {
   if (!session.config.cache_activations || trainee.is_full() || !trainee.executable().has_boundary() ||
-      !cache_of(session.config.model).is_on())
+      !session.model.cache.is_on())
     return nullptr;
   const at::NoGradGuard no_grad;
   const auto& rows = session.rows.rows;
@@ -98,7 +98,7 @@ BoundaryStore::~BoundaryStore() {
 }
 
 bool BoundaryStore::begin(const std::string& key) {
-  const auto place = cache_of(session_.config.model).place_for(kKind, key, bytes_);
+  const auto place = session_.model.cache.place_for(kKind, key, bytes_);
   if (!place) return false;
   path_ = *place;
   file_ = uninterrupted([&] { return disk::open(path_, O_RDWR | O_CREAT, 0600); });

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from run_folders import losses_of, trained_bytes
 
 OPTIONS = ["--steps", 24, "--batch-size", 8, "--batch-tokens", 60, "--learning-rate", 1e-3, "--threads", 1,
            "--eval-every", 6, "--seed", 7, "--log-every", 1]
@@ -54,16 +55,6 @@ def call(words, code=0):
     result = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
     assert result.returncode == code, result.stderr
     return result
-
-
-def losses_of(run):
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [(line["step"], line.get("loss"), line.get("valid_loss"), line.get("gradient_norm")) for line in lines]
-
-
-def trained_bytes(run):
-    data = (run / "adapter/adapter_model.safetensors").read_bytes()
-    return data[8 + int.from_bytes(data[:8], "little"):]
 
 
 class Started:

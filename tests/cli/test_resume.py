@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from run_folders import losses_of, trained_bytes
 
 OPTIONS = ["--steps", 60, "--batch-size", 8, "--batch-tokens", 60, "--learning-rate", 3e-3, "--dropout", 0.1,
            "--threads", 1, "--eval-every", 15, "--seed", 7]
@@ -36,21 +37,6 @@ def call(words, code=0, **keywords):
     result = subprocess.run(words, capture_output=True, text=True, **keywords)
     assert result.returncode == code, result.stderr
     return result
-
-
-def losses_of(run):
-    """Of every update and validation, as written."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [(line["step"], line.get("loss"), line.get("valid_loss"), line.get("gradient_norm")) for line in lines]
-
-
-def trained_bytes(run):
-    """Names, shapes and bytes of the adapter's tensors; what the header says beside them tells when it was written."""
-    data = (run / "adapter/adapter_model.safetensors").read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:8 + length])
-    del header["__metadata__"]
-    return header, data[8 + length:]
 
 
 def resume(run, *options):

@@ -2,9 +2,9 @@
 
 namespace lora {
 
-/// How this process gets memory, before it gets any: freed blocks are kept for the next step instead of being
-/// given back and taken anew, page by page, and large tensors ask for huge pages. Values that the user set in
-/// the environment stand.
+/// How this process gets memory, before it gets any: large tensors from an arena (base/arena.h), everything
+/// else from a heap that keeps freed blocks for the next step instead of giving them back and taking them
+/// anew, page by page. What the user set for the heap in the environment stands.
 void settle_allocation();
 
 }  // namespace lora

@@ -19,7 +19,7 @@
 namespace lora {
 namespace {
 
-constexpr double kTolerance = 1e-4;        ///< of logits, relative to the largest
+constexpr double kTolerance = 1e-3;        ///< of logits, relative to the largest: rounding alone reaches 3e-4
 constexpr double kNarrowTolerance = 0.05;  ///< the same in bfloat16
 
 }  // namespace

@@ -5,9 +5,12 @@ import random
 import pytest
 
 
-@pytest.fixture(scope="module", params=["e2e_nlg", "webnlg", "hostile"])
+@pytest.fixture(scope="module", params=["e2e_nlg", "webnlg", "hostile", "short references"])
 def texts(request, shared_data):
-    """(predictions, references): real ones with words dropped, doubled and exchanged; texts that try tokenizers."""
+    """(predictions, references): real ones with words dropped, doubled and exchanged; texts that try tokenizers; references with fewer
+    characters and words than n-grams have."""
+    if request.param == "short references":
+        return ["a long sentence here", "hello there you", "no", "x y z"], [["cat"], ["hello there me"], ["no"], ["x", "q r"]]
     if request.param == "hostile":
         references = [["“Déjà vu”, she said—twice!", "Deja vu: she said it."], ["3.5% of 1,000 (ca. 35) isn't much."],
                       ["日本語の テキスト です。"], ["a-b c - d, e.f; g/h"], ["&quot;R&amp;D&quot; costs $5.-"], ["…"], [" x  y "]]

@@ -40,13 +40,15 @@ Words chrf_words(const std::string& text) {
   return all;
 }
 
+/// Adds {n-grams of `found`, of `expected`, common ones} of each order. As in sacreBLEU, a text's n-grams count
+/// only where the reference has some of their order.
 void add_orders(Statistics& row, const Words& found, const Words& expected, std::size_t orders,
                 std::size_t first) {
   const NgramCounts in_reference = count_ngrams(expected, orders);
   const auto at = [&](const Words& ngram) { return 3 * (first + ngram.size() - 1); };
   for (const auto& [ngram, count] : in_reference) row[at(ngram) + 1] += count;
   for (const auto& [ngram, count] : count_ngrams(found, orders)) {
-    row[at(ngram)] += count;
+    if (row[at(ngram) + 1] > 0) row[at(ngram)] += count;
     row[at(ngram) + 2] += std::min(count, count_of(in_reference, ngram));
   }
 }

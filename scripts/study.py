@@ -6,7 +6,7 @@ the chosen ones on test data.
   scripts/study.py configs/studies/glue.json --data FOLDER_OF_DATA_SETS --part cola
 
 A data set is a folder with train.jsonl, valid.jsonl and test.jsonl. Runs are kept in --runs/NAME; what is there already is not
-run again. Results go to --tables/study-NAME.json, from which scripts/make_readme.py writes the tables in
+run again, if it was made with the same options, model and data (cost.json, merged.json). Results go to --tables/study-NAME.json, from which scripts/make_readme.py writes the tables in
 docs/results.md. A study file:
 
   {"question": "...", "common": {options of all}, "rates": [learning rates], "seeds": [42, 43, 44], "valid_rows": 200, "test_rows": 500,
@@ -23,6 +23,8 @@ of several models or data sets has parts, each of which may replace what stands 
 """
 
 import argparse
+import difflib
+import hashlib
 import json
 import resource
 import statistics
@@ -33,6 +35,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / "build/release/bin"
 SPLITS = ("train", "valid", "test")
+PLAN = {"question", "common", "rates", "seeds", "valid_rows", "test_rows", "variants", "compare"}
+PART = PLAN | {"data", "model", "fetch", "without", "rows"}
+VARIANT = {"name", "options", "rates", "merge", "train_rows"}
 
 
 def flags(options):
@@ -57,6 +62,50 @@ def program(*words):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def read_json(file):
+    try:
+        return json.loads(file.read_text())
+    except OSError as error:
+        sys.exit(f"error: {file}: {error.strerror}")
+    except ValueError as error:
+        sys.exit(f"error: {file} is no JSON: {error}")
+
+
+def check_keys(place, found, known, needed=()):
+    """Ends with a message unless `found` is an object with all that is needed and nothing unknown."""
+    if not isinstance(found, dict):
+        sys.exit(f"error: {place} is no object")
+    for key in found:
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, 1) or sorted(known)
+            sys.exit(f'error: {place} has an unknown entry "{key}"; known are {", ".join(nearest)}')
+    for key in needed:
+        if key not in found:
+            sys.exit(f'error: {place} lacks "{key}"')
+
+
+def read_plan(file):
+    """A study file, checked."""
+    plan = read_json(file)
+    check_keys(file, plan, PLAN | {"parts"}, ("question", "variants"))
+    for name, part in plan.get("parts", {}).items():
+        check_keys(f"{file}: part {name}", part, PART, ("data", "model"))
+    for variant in [each for one in (plan, *plan.get("parts", {}).values()) for each in one.get("variants", [])]:
+        check_keys(f"{file}: variant {variant.get('name', '') if isinstance(variant, dict) else variant}", variant, VARIANT,
+                   ("name", "options"))
+    return plan
+
+
+def digest(file):
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def is_made_of(record, origin):
+    """True if the file beside a result says that it was made of this."""
+    return record.exists() and read_json(record).get("made_of") == origin
+
+
 def with_part(plan, part):
     """The plan with a part's entries over it; options of all are merged."""
     merged = {**plan, **part}
@@ -70,6 +119,9 @@ class Study:
     """One model on one data set."""
 
     def __init__(self, plan, name, model, data, arguments):
+        for split in SPLITS:
+            if not (data / f"{split}.jsonl").exists():
+                sys.exit(f"error: there is no {data / split}.jsonl; a data set is a folder with {', '.join(SPLITS)}.jsonl")
         self.plan, self.name, self.model, self.threads = plan, name, model, ["--threads", arguments.threads]
         self.folder = arguments.runs / name
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,6 +129,9 @@ class Study:
         self.seeds = plan.get("seeds", [42])
         if not model.exists() and "fetch" in plan:
             program(sys.executable, ROOT / "scripts/fetch_model.py", *plan["fetch"], "--out", model)
+        if not model.exists():
+            sys.exit(f"error: there is no model {model}")
+        self.model_digest = digest(model)
 
     def converted(self, data):
         """The data set with rows of prompt and completion."""
@@ -99,14 +154,16 @@ class Study:
     def train(self, variant, rate, seed):
         """The run of a variant, trained if it is not there."""
         run = self.folder / (f"{variant['name'].replace(' ', '-')}-{rate:g}" + (f"-seed{seed}" if seed != self.seeds[0] else ""))
-        if not (run / "report.json").exists() or not (run / "cost.json").exists():
-            options = {**self.plan["common"], **variant["options"], "learning_rate": rate, "seed": seed}
-            seconds = program(BIN / "lora-train", "--model", self.model, "--data",
-                              self.file("train", variant.get("train_rows")), "--valid",
-                              self.file("valid", self.plan.get("valid_rows")), "--out", run, "--overwrite", *self.threads, *flags(options))
-            (run / "cost.json").write_text(json.dumps({"cpu_seconds": seconds}))
-        report = json.loads((run / "report.json").read_text())
-        cost = json.loads((run / "cost.json").read_text())
+        options = {**self.plan["common"], **variant["options"], "learning_rate": rate, "seed": seed}
+        train, valid = self.file("train", variant.get("train_rows")), self.file("valid", self.plan.get("valid_rows"))
+        origin = {"options": options, "model": self.model_digest, "train": digest(train), "valid": digest(valid)}
+        if not (run / "report.json").exists() or not is_made_of(run / "cost.json", origin):
+            (run / "cost.json").unlink(missing_ok=True)
+            seconds = program(BIN / "lora-train", "--model", self.model, "--data", train, "--valid", valid, "--out", run,
+                              "--overwrite", *self.threads, *flags(options))
+            (run / "cost.json").write_text(json.dumps({"cpu_seconds": seconds, "made_of": origin}))
+        report = read_json(run / "report.json")
+        cost = {"cpu_seconds": read_json(run / "cost.json")["cpu_seconds"]}
         print(f"{self.name}: {variant['name']} at {rate:g}, seed {seed}: valid loss {report['best_valid_loss']:.4f}, "
               f"{cost['cpu_seconds']:.0f} s of a processor", flush=True)
         return {"rate": rate, "valid_loss": report["best_valid_loss"], "run": run, **cost}
@@ -114,7 +171,10 @@ class Study:
     def rates_of(self, variant):
         rates = self.plan.get("rates", [])
         named = rates.get(variant["name"]) if isinstance(rates, dict) else rates
-        return variant.get("rates", named)
+        found = variant.get("rates", named)
+        if not found:
+            sys.exit(f"error: no learning rates for variant {variant['name']} of {self.name}")
+        return found
 
     def best(self, variant):
         runs = [self.train(variant, rate, self.seeds[0]) for rate in self.rates_of(variant)]
@@ -124,9 +184,13 @@ class Study:
                 "sweep": [{key: each[key] for key in ("rate", "valid_loss")} for each in runs]}
 
     def merged(self, variant):
-        out = variant["run"] / "merged.pt"
-        if not out.exists():
-            program(BIN / "lora-merge", "bake", "--model", self.model, "--adapter", variant["run"] / "adapter", "--out", out)
+        out, record, adapter = (variant["run"] / name for name in ("merged.pt", "merged.json", "adapter"))
+        origin = {"model": self.model_digest, "adapter": digest(adapter / "adapter_model.safetensors")}
+        if not out.exists() or not is_made_of(record, origin):
+            record.unlink(missing_ok=True)
+            out.unlink(missing_ok=True)
+            program(BIN / "lora-merge", "bake", "--model", self.model, "--adapter", adapter, "--out", out)
+            record.write_text(json.dumps({"made_of": origin}))
         return out
 
     def compare(self, variants, out, options):
@@ -182,7 +246,7 @@ def run_parts(plan, name, arguments):
     for part in arguments.part or list(plan["parts"]):
         own = with_part(plan, plan["parts"][part])
         result = Study(own, f"{name}-{part}", ROOT / own["model"], arguments.data / own["data"], arguments).result()
-        known = json.loads(out.read_text())["parts"] if out.exists() else {}
+        known = read_json(out)["parts"] if out.exists() else {}
         parts = {**known, part: result}
         keep(out, {"question": plan["question"], "parts": {each: parts[each] for each in plan["parts"] if each in parts}})
 
@@ -204,10 +268,11 @@ def main():
     parser.add_argument("--tables", type=Path, default=ROOT / "docs/tables", help="folder of the result (default docs/tables)")
     parser.add_argument("--name", help="of the result; default: the study file's")
     arguments = parser.parse_args()
-    plan, name = json.loads(arguments.study.read_text()), arguments.name or arguments.study.stem
+    plan, name = read_plan(arguments.study), arguments.name or arguments.study.stem
     unknown = set(arguments.part or []) - set(plan.get("parts", {}))
     if unknown:
         parser.error(f"{arguments.study} has no part {', '.join(sorted(unknown))}")
+    arguments.tables.mkdir(parents=True, exist_ok=True)
     if "parts" in plan:
         run_parts(plan, name, arguments)
     elif not arguments.model:

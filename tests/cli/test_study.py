@@ -17,10 +17,9 @@ def study(tmp_path, fixtures):
         (tmp_path / name).mkdir()
         for split in ("train", "valid", "test"):
             (tmp_path / name / f"{split}.jsonl").write_bytes((fixtures / f"{rows}.jsonl").read_bytes())
-    (tmp_path / "tables").mkdir()
 
     def call(plan, *options, data=tmp_path):
-        (tmp_path / "tiny.json").write_text(json.dumps(plan))
+        (tmp_path / "tiny.json").write_text(plan if isinstance(plan, str) else json.dumps(plan))
         command = [sys.executable, ROOT / "scripts/study.py", tmp_path / "tiny.json", "--data", data, "--threads", 1, "--runs",
                    tmp_path / "runs", "--tables", tmp_path / "tables", *options]
         return subprocess.run([str(word) for word in command], capture_output=True, text=True)
@@ -78,3 +77,55 @@ def test_an_unknown_part_and_a_failing_program_are_said(study, fixtures, tmp_pat
     assert "has no part b" in study(plan, "--part", "b").stderr
     failed = study(plan)
     assert failed.returncode == 1 and "--rank" in failed.stderr and not list((tmp_path / "tables").iterdir())
+
+
+def test_runs_of_other_options_models_or_data_are_trained_again(study, fixtures, tmp_path):
+    variant = {"name": "lora", "options": {"rank": 2}, "rates": [1e-3], "merge": True}
+    plan = {"question": "?", "common": COMMON, "variants": [variant], "test_rows": 8, "compare": {"latency_repeats": 0, "samples": 0}}
+    made = [tmp_path / "runs/tiny/lora-0.001" / name for name in ("report.json", "merged.pt")]
+    data = tmp_path / "classes/train.jsonl"
+
+    def is_made_again(model=fixtures / "tiny_bert.pt"):
+        before = [file.stat().st_mtime_ns for file in made if file.exists()]
+        done = study(plan, "--model", model, data=tmp_path / "classes")
+        assert done.returncode == 0, done.stderr
+        again = [file.stat().st_mtime_ns for file in made]
+        assert all(map(int.__ne__, before, again)) or before == again
+        return before != again
+
+    assert is_made_again() and not is_made_again()
+    plan["common"] = {**COMMON, "steps": 6}
+    assert is_made_again()
+    variant["options"]["rank"] = 4
+    assert is_made_again()
+    updates, size = json.loads(made[0].read_text())["updates"], table_of(tmp_path)[0]["variants"][1]["trainable_parameters"]
+    assert updates == 6 and size > 0
+    data.write_text("".join(data.read_text().splitlines(keepends=True)[:-1]))
+    assert is_made_again() and not is_made_again()
+    other = tmp_path / "other.pt"
+    other.write_bytes(made[1].read_bytes())
+    assert is_made_again(other) and is_made_again()
+    (tmp_path / "runs/tiny/lora-0.001/cost.json").write_text('{"cpu_seconds": 1}')
+    study(plan, "--model", fixtures / "tiny_bert.pt", data=tmp_path / "classes")
+    assert json.loads((tmp_path / "runs/tiny/lora-0.001/cost.json").read_text())["made_of"]["options"]["rank"] == 4
+
+
+@pytest.mark.parametrize("plan, said", [
+    ("{", "is no JSON"), ("[]", "is no object"), ({"variants": []}, 'lacks "question"'),
+    ({"question": "?", "variants": [{"name": "x", "optoins": {}}]}, 'variant x has an unknown entry "optoins"; known are options'),
+    ({"question": "?", "variants": [], "parts": {"a": {"data": "words"}}}, 'part a lacks "model"'),
+    ({"question": "?", "variants": [{"name": "x", "options": {}}]}, "no learning rates for variant x")])
+def test_mistakes_in_a_study_file_are_said(study, fixtures, plan, said, tmp_path):
+    failed = study(plan, "--model", fixtures / "tiny_bert.pt", data=tmp_path / "classes")
+    assert failed.returncode == 1 and said in failed.stderr and "Traceback" not in failed.stderr
+
+
+def test_what_a_study_lacks_is_said(study, fixtures, tmp_path):
+    plan = {"question": "?", "variants": [{"name": "x", "options": {}}]}
+    for missing, options, data in (("none.pt", ["--model", tmp_path / "none.pt"], tmp_path / "classes"),
+                                   ("train.jsonl", ["--model", fixtures / "tiny_bert.pt"], tmp_path)):
+        failed = study(plan, *options, data=data)
+        assert failed.returncode == 1 and missing in failed.stderr and "Traceback" not in failed.stderr
+    failed = subprocess.run([sys.executable, ROOT / "scripts/study.py", tmp_path / "none.json", "--data", tmp_path],
+                            capture_output=True, text=True)
+    assert failed.returncode == 1 and "none.json: No such file" in failed.stderr

@@ -108,14 +108,6 @@ std::vector<VariantResult> measure_all(const std::vector<VariantSpec>& specs, Lo
   return results;
 }
 
-/// Adapters are small: all are read and fitted before the first evaluation, so that a wrong one costs
-/// seconds.
-void check_adapters(const std::vector<VariantSpec>& specs, LoadedModel& base) {
-  for (const VariantSpec& spec : specs) {
-    if (spec.kind == VariantSpec::Kind::adapter) Variant(spec, base);
-  }
-}
-
 /// Intervals and significance of what was measured.
 void compare_figures(Comparison& comparison, const CompareConfig& config,
                      const std::vector<std::string>& classes) {
@@ -190,7 +182,7 @@ int compare(const CompareConfig& config) {
   std::optional<DataSet> general;
   if (!config.general.empty()) general = read_general(config.general);
   LoadedModel base = load_model(config.model, data);
-  check_adapters(specs, base);
+  for (const VariantSpec& spec : specs) check_variant(spec, base);  // a wrong one costs no evaluation
   const EncodeOptions options = base.encoding(config.data);
   const EncodedSet rows = base.encoded(data, config.data, options, threads);
   log_info("eval", config.data.path, ": ", rows.report.summary());

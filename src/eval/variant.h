@@ -18,7 +18,8 @@ namespace lora {
 /// A variant that can run: the resident base, an adapter on it, or a model file of its own.
 class Variant {
  public:
-  /// Reads and fits what the spec names. mismatch error for an adapter or model of another base or tokenizer.
+  /// Reads and fits what the spec names. mismatch error for an adapter of another base, for a model of
+  /// another task, vocabulary, list of classes or a shorter context, and for another tokenizer.
   Variant(VariantSpec spec, LoadedModel& base);
 
   const VariantSpec& spec() const { return spec_; }
@@ -63,6 +64,10 @@ class Variant {
   std::optional<RunReport> training_;
   std::uint64_t file_bytes_ = 0;
 };
+
+/// Finds what the constructor would refuse, without the work on a model file that only running it takes.
+/// Errors name the variant.
+void check_variant(const VariantSpec& spec, LoadedModel& base);
 
 /// Number of elements of the model's parameters, tied ones counted once.
 std::int64_t parameter_count(const Program& program);

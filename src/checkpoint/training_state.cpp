@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <vector>
 
 #include "base/json.h"
@@ -16,6 +17,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char *kTensors = "training.safetensors", *kState = "state.json", *kPrefix = "step-";
+// Keys of state.json: the record, and its hash.
+constexpr const char *kRecord = "record", *kHash = "sha256", *kStep = "step", *kMembers = "members",
+                     *kProgress = "progress";
+constexpr std::size_t kMostStateBytes = 1 << 20;
+
+using Hashes = std::map<std::string, std::string>;
 
 std::string name_of(std::int64_t step) {
   char name[32];
@@ -57,15 +64,37 @@ void try_to_remove(const fs::path& path) {
   }
 }
 
+/// Of every member beside state.json, by its path in the folder.
+Hashes hashes_of(const fs::path& folder) {
+  Hashes hashes;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    const std::string name = entry.path().lexically_relative(folder).generic_string();
+    if (entry.is_regular_file() && name != kState) hashes[name] = sha256_file(entry.path());
+  }
+  return hashes;
+}
+
+void check_members(const fs::path& folder, const Hashes& expected) {
+  Hashes found = hashes_of(folder);
+  for (const auto& [name, hash] : expected) {
+    if (found[name] == hash) continue;
+    throw Error(ExitCode::file, cat("\"", (folder / name).string(), "\": sha256 ", found[name].substr(0, 12),
+                                    ", state.json says ", printable(hash.substr(0, 12))));
+  }
+}
+
 TrainingState read_checkpoint(const fs::path& folder) {
   const JsonOrigin origin{(folder / kState).string(), ExitCode::file};
-  const Json state = parse_json(read_file(folder / kState, 1 << 20), origin);
-  const fs::path file = folder / kTensors;
-  const std::string expected = state.at("sha256").at(kTensors).get<std::string>(), found = sha256_file(file);
-  if (expected != found)
-    throw Error(ExitCode::file, cat("\"", file.string(), "\": sha256 ", found.substr(0, 12),
-                                    ", state.json says ", expected.substr(0, 12)));
-  return {state.at("step").get<std::int64_t>(), read_safetensors(file).tensors, state.at("progress").dump()};
+  const Json state = parse_json(read_file(folder / kState, kMostStateBytes), origin);
+  const Json& record = json_at(state, kRecord, origin);
+  if (sha256(record.dump()) != json_string(json_at(state, kHash, origin), kHash, origin))
+    throw Error(ExitCode::file, cat("\"", origin.place, "\": the record is not the one that was written"));
+  Hashes members;
+  for (const auto& [name, hash] : json_at(record, kMembers, origin).items())
+    members[name] = json_string(hash, name, origin);
+  check_members(folder, members);
+  return {json_int(json_at(record, kStep, origin), kStep, origin),
+          read_safetensors(folder / kTensors).tensors, json_at(record, kProgress, origin).dump()};
 }
 
 }  // namespace
@@ -92,8 +121,8 @@ void CheckpointStore::write(const TrainingState& state,
         "the disk may be failing");
   write_adapter(draft.path());
   const Json record = {
-      {"step", state.step}, {"sha256", {{kTensors, hash}}}, {"progress", Json::parse(state.progress)}};
-  draft.write(kState, record.dump(2) + "\n");
+      {kStep, state.step}, {kMembers, hashes_of(draft.path())}, {kProgress, Json::parse(state.progress)}};
+  draft.write(kState, Json({{kRecord, record}, {kHash, sha256(record.dump())}}).dump() + "\n");
   draft.accept();
   // Later ones were damaged, or the run would have gone on from them.
   std::int64_t remaining = -1;
@@ -103,10 +132,12 @@ void CheckpointStore::write(const TrainingState& state,
   }
 }
 
-std::optional<TrainingState> CheckpointStore::read_newest() const {
+std::optional<TrainingState> CheckpointStore::read_newest(void (*check)(const TrainingState&)) const {
   for (const fs::path& folder : checkpoints_in(folder_)) {
     try {
-      return read_checkpoint(folder);
+      TrainingState state = read_checkpoint(folder);
+      if (check) check(state);
+      return state;
     } catch (const std::exception& error) {
       log_warn("train", "checkpoint ", folder.filename().string(), " is not used: ", error.what());
     }

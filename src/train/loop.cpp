@@ -53,27 +53,25 @@ Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Tra
       gradients_(trainee.adapter()) {}
 
 Outcome Loop::run() {
-  start_ = monotonic_seconds() - outcome_.seconds;
+  start_ = monotonic_seconds() - state_.seconds;
   try {
     updates();
   } catch (const RankLost& lost) {
     request_stop();
     stop(lost.what());
   }
-  outcome_.seconds = monotonic_seconds() - start_;
-  const auto middle = step_seconds_.begin() + static_cast<std::ptrdiff_t>(step_seconds_.size() / 2);
-  if (!step_seconds_.empty()) std::nth_element(step_seconds_.begin(), middle, step_seconds_.end());
-  outcome_.median_step_seconds = step_seconds_.empty() ? 0 : *middle;
-  return outcome_;
+  state_.seconds = monotonic_seconds() - start_;
+  state_.median_step_seconds = state_.step_times.median();
+  return state_;
 }
 
 void Loop::updates() {
-  bool goes_on = !validation_due_ || after_update();
-  while (goes_on && outcome_.updates < plan_.total_updates) {
-    update(outcome_.updates);
-    ++outcome_.updates;
+  bool goes_on = !state_.validation_due || after_update();
+  while (goes_on && state_.updates < plan_.total_updates) {
+    update(state_.updates);
+    ++state_.updates;
     const std::int64_t period = session_.config.eval_every.value_or(plan_.updates_per_epoch);
-    validation_due_ = outcome_.updates == plan_.total_updates || outcome_.updates % period == 0;
+    state_.validation_due = state_.updates == plan_.total_updates || state_.updates % period == 0;
     goes_on = after_update();
   }
 }
@@ -95,11 +93,11 @@ bool Loop::heed_signals(bool last) {
 }
 
 bool Loop::after_update() {
-  const std::int64_t step = outcome_.updates;
+  const std::int64_t step = state_.updates;
   const bool last = step == plan_.total_updates;
   const auto save_every = session_.config.save_every;
   bool save = heed_signals(last) || (save_every && *save_every > 0 && step % *save_every == 0);
-  if (validation_due_) {
+  if (state_.validation_due) {
     try {
       if (!validate(step, last)) return false;
     } catch (const RankLost&) {
@@ -109,7 +107,7 @@ bool Loop::after_update() {
       if (error.code() != ExitCode::stopped) throw;
       stop();
     }
-    validation_due_ = false;
+    state_.validation_due = false;
     save = save || !save_every;
   }
   // A checkpoint after a bad update would be of values that may have gone astray.
@@ -121,7 +119,7 @@ void Loop::stop(const std::string& reason) {
   save_checkpoint();
   const std::string& run = session_.config.out;
   throw Error(ExitCode::stopped,
-              cat(reason, " after update ", outcome_.updates, " of ", plan_.total_updates,
+              cat(reason, " after update ", state_.updates, " of ", plan_.total_updates,
                   "; everything is saved in ", run),
               cat("go on with lora-train --resume ", run));
 }
@@ -131,75 +129,30 @@ bool Loop::save_checkpoint() {
   const Profile::Scope scope(profile_, Phase::saving);
   const auto write_adapter = [&](const std::filesystem::path& folder) {
     if (trainee_.is_full()) return;
-    trainee_.save(folder / "adapter", {}, provenance(session_, outcome_.updates),
-                  model_card(session_, plan_, outcome_.updates, outcome_.final_train_loss, outcome_.best));
+    trainee_.save(folder / "adapter", {}, provenance(session_, state_.updates),
+                  model_card(session_, plan_, state_.updates, state_.final_train_loss, state_.best));
   };
   try {
     run_->metrics().sync();  // the checkpoint says how much of it there is
-    checkpoints_.write({outcome_.updates, trainee_.state(), progress_json()}, write_adapter);
+    state_.metrics_bytes = run_->metrics().size();
+    state_.seconds = monotonic_seconds() - start_;
+    checkpoints_.write({state_.updates, trainee_.state(), progress_json(state_)}, write_adapter);
     return true;
   } catch (const Error& error) {
     if (stop_requested() || error.code() != ExitCode::io) throw;
-    log_warn("train", "no checkpoint of update ", outcome_.updates, ", training goes on: ", error.what());
+    log_warn("train", "no checkpoint of update ", state_.updates, ", training goes on: ", error.what());
     return false;
   }
 }
 
-std::string Loop::progress_json() const {
-  Json json = {{"tokens", outcome_.tokens},
-               {"skipped", outcome_.skipped},
-               {"seconds", monotonic_seconds() - start_},
-               {"final_train_loss", outcome_.final_train_loss},
-               {"saved_step", outcome_.saved_step},
-               {"checkpoint_bytes", outcome_.checkpoint_bytes},
-               {"activation_bytes", outcome_.activation_bytes},
-               {"interval_loss", interval_loss_},
-               {"interval_labelled", interval_labelled_},
-               {"bad_in_a_row", bad_in_a_row_},
-               {"rolled_back_to", rolled_back_to_},
-               {"parts", parts_},
-               {"worse_in_a_row", worse_in_a_row_},
-               {"validation_due", validation_due_},
-               {"metrics_bytes", run_->metrics().size()},
-               {"step_seconds", step_seconds_}};
-  if (outcome_.best)
-    json["best"] = {{"step", outcome_.best->step},
-                    {"loss", outcome_.best->loss},
-                    {"accuracy", outcome_.best->accuracy ? Json(*outcome_.best->accuracy) : Json()}};
-  return json.dump();
-}
-
 void Loop::restore(const TrainingState& state) {
+  state_ = read_loop_state(state);
   trainee_.restore(state.tensors);
-  const Json json = Json::parse(state.progress);
-  outcome_.updates = state.step;
-  json.at("tokens").get_to(outcome_.tokens);
-  json.at("skipped").get_to(outcome_.skipped);
-  json.at("seconds").get_to(outcome_.seconds);
-  json.at("final_train_loss").get_to(outcome_.final_train_loss);
-  json.at("saved_step").get_to(outcome_.saved_step);
-  json.at("checkpoint_bytes").get_to(outcome_.checkpoint_bytes);
-  json.at("activation_bytes").get_to(outcome_.activation_bytes);
-  json.at("interval_loss").get_to(interval_loss_);
-  json.at("interval_labelled").get_to(interval_labelled_);
-  json.at("bad_in_a_row").get_to(bad_in_a_row_);
-  rolled_back_to_ = json.value("rolled_back_to", rolled_back_to_);
-  parts_ = json.value("parts", parts_);
-  json.at("worse_in_a_row").get_to(worse_in_a_row_);
-  json.at("validation_due").get_to(validation_due_);
-  json.at("step_seconds").get_to(step_seconds_);
-  if (run_) {
-    const auto metrics_bytes = json.at("metrics_bytes").get<std::uint64_t>();
-    if (metrics_bytes > run_->metrics().size())
-      log_warn("train", "metrics.jsonl has lost lines from before update ", state.step);
-    else
-      run_->metrics().truncate(metrics_bytes);
-  }
-  if (!json.contains("best")) return;
-  const Json& best = json["best"];
-  outcome_.best =
-      Validation{best.at("step").get<std::int64_t>(), best.at("loss").get<double>(), std::nullopt};
-  if (best.at("accuracy").is_number()) outcome_.best->accuracy = best["accuracy"].get<double>();
+  if (!run_) return;
+  if (state_.metrics_bytes > run_->metrics().size())
+    log_warn("train", "metrics.jsonl has lost lines from before update ", state.step);
+  else
+    run_->metrics().truncate(state_.metrics_bytes);
 }
 
 void Loop::update(std::int64_t number) {
@@ -208,9 +161,9 @@ void Loop::update(std::int64_t number) {
   if (profile_) profile_->begin_update();
   const StepResult result = step(number);
   if (profile_) profile_->end_update(result);
-  step_seconds_.push_back(monotonic_seconds() - start);
-  outcome_.activation_bytes = std::max(outcome_.activation_bytes, meter.peak_bytes());
-  outcome_.tokens += result.tokens;
+  state_.step_times.add(monotonic_seconds() - start);
+  state_.activation_bytes = std::max(state_.activation_bytes, meter.peak_bytes());
+  state_.tokens += result.tokens;
   update_was_good_ = result.finite || result.overflowed;
   if (result.overflowed) return skip(result, number);
   result.finite ? accept(result, number) : reject(result, number);
@@ -221,7 +174,8 @@ StepResult Loop::step(std::int64_t number) {
     const Update rows =
         profiled(profile_, Phase::data, [&] { return sampler_.update(number, session_.share()); });
     seed_dropout(session_, number);
-    return run_step(session_, trainee_, rows, sampler_.layout(), plan_.schedule.at(number), parts_, profile_);
+    return run_step(session_, trainee_, rows, sampler_.layout(), plan_.schedule.at(number), state_.parts,
+                    profile_);
   } catch (const Error& error) {
     trainee_.set_training(false);
     if (error.code() != ExitCode::memory || number == 0) throw;
@@ -231,27 +185,27 @@ StepResult Loop::step(std::int64_t number) {
 
 void Loop::end_for_memory(const Error& error) {
   const std::string kept =
-      save_checkpoint() ? cat("; the ", outcome_.updates, " updates so far are kept in ") : "; see ";
+      save_checkpoint() ? cat("; the ", state_.updates, " updates so far are kept in ") : "; see ";
   const std::string& run = session_.config.out;
   throw Error(ExitCode::memory, cat(error.what(), kept, run),
               cat(error.hint(), "; then go on with lora-train --resume ", run));
 }
 
 void Loop::accept(const StepResult& result, std::int64_t number) {
-  bad_in_a_row_ = 0;
+  state_.bad_in_a_row = 0;
   check_gradients(result, number);
-  outcome_.final_train_loss = result.loss();
-  interval_loss_ += result.loss_sum;
-  interval_labelled_ += result.labelled;
+  state_.final_train_loss = result.loss();
+  state_.interval_loss += result.loss_sum;
+  state_.interval_labelled += result.labelled;
   const std::int64_t step = number + 1;
   if (step % session_.config.log_every == 0 || step == plan_.total_updates) log_metrics(result, number);
   const double seconds = monotonic_seconds() - start_;
   progress_.show({step, plan_.total_updates, result.loss(), loss_unit(session_.task()),
-                  static_cast<double>(outcome_.tokens) / seconds, peak_resident_bytes(), seconds});
+                  static_cast<double>(state_.tokens) / seconds, peak_resident_bytes(), seconds});
 }
 
 void Loop::skip(const StepResult& result, std::int64_t number) {
-  ++outcome_.skipped;
+  ++state_.skipped;
   const double scale = trainee_.loss_scale().value();
   progress_.note(cat("step ", number + 1,
                      ": the gradient leaves float16's range, update skipped; the loss scale is now ", scale));
@@ -262,30 +216,30 @@ void Loop::skip(const StepResult& result, std::int64_t number) {
 }
 
 void Loop::reject(const StepResult& result, std::int64_t number) {
-  ++outcome_.skipped;
+  ++state_.skipped;
   const std::string what = std::isfinite(result.loss_sum) ? cat("gradient norm ", result.gradient_norm)
                                                           : cat("loss ", result.loss());
   const std::string rows = rows_of(session_, sampler_.update(number));
   progress_.note(cat("step ", number + 1, ": ", what, ", update skipped; rows at lines ", rows));
   write_metrics(Json({{"step", number + 1}, {"skipped", what}}).dump());
-  if (++bad_in_a_row_ < kMostBadInARow || roll_back(number)) return;
+  if (++state_.bad_in_a_row < kMostBadInARow || roll_back(number)) return;
   throw Error(ExitCode::diverged,
               cat("training diverged: ", kMostBadInARow, " updates in a row up to step ", number + 1,
                   " had no finite ", "loss or gradient (", what, "); rows of the last at lines ", rows,
                   " of ", session_.config.data.path),
               cat("lower --learning-rate (now ", plan_.schedule.peak, "); ",
-                  outcome_.saved_step
-                      ? cat("the files of step ", outcome_.saved_step, " are kept in ", session_.config.out)
+                  state_.saved_step
+                      ? cat("the files of step ", state_.saved_step, " are kept in ", session_.config.out)
                       : "nothing was saved before"));
 }
 
 bool Loop::roll_back(std::int64_t number) {
-  const auto newest = checkpoints_.read_newest();
+  const auto newest = checkpoints_.read_newest(check_progress);
   if (!session_.ranks.agree(newest ? static_cast<double>(newest->step) : 0)) return false;
-  if (!newest || newest->step == rolled_back_to_) return false;
+  if (!newest || newest->step == state_.rolled_back_to) return false;
   trainee_.restore(newest->tensors);
-  rolled_back_to_ = newest->step;
-  bad_in_a_row_ = 0;
+  state_.rolled_back_to = newest->step;
+  state_.bad_in_a_row = 0;
   log_warn("train", kMostBadInARow, " updates in a row up to step ", number + 1,
            " had no finite loss or gradient: back to the values of update ", newest->step,
            ", and on with later rows");
@@ -312,17 +266,18 @@ void Loop::log_metrics(const StepResult& result, std::int64_t number) {
   const auto step = static_cast<double>(number + 1);
   Json line = {{"step", number + 1},
                {"epoch", step / static_cast<double>(plan_.updates_per_epoch)},
-               {"loss", interval_loss_ / static_cast<double>(std::max<std::int64_t>(1, interval_labelled_))},
+               {"loss", state_.interval_loss /
+                            static_cast<double>(std::max<std::int64_t>(1, state_.interval_labelled))},
                {"learning_rate", plan_.schedule.at(number)},
                {"gradient_norm", result.gradient_norm},
-               {"tokens", outcome_.tokens},
+               {"tokens", state_.tokens},
                {"seconds", seconds},
-               {"tokens_per_second", static_cast<double>(outcome_.tokens) / seconds},
+               {"tokens_per_second", static_cast<double>(state_.tokens) / seconds},
                {"peak_bytes", peak_resident_bytes()}};
   if (trainee_.loss_scale().is_on()) line["loss_scale"] = trainee_.loss_scale().value();
   write_metrics(line.dump());
-  interval_loss_ = 0;
-  interval_labelled_ = 0;
+  state_.interval_loss = 0;
+  state_.interval_labelled = 0;
 }
 
 bool Loop::validate(std::int64_t step, bool last) {
@@ -341,8 +296,7 @@ bool Loop::validate(std::int64_t step, bool last) {
                                      }});
   });
   const Validation validation{step, quality.loss, quality.accuracy};
-  const bool better =
-      std::isfinite(validation.loss) && (!outcome_.best || validation.loss < outcome_.best->loss);
+  const bool better = std::isfinite(validation.loss) && (!state_.best || validation.loss < state_.best->loss);
   Json line = {{"step", step}, {"valid_loss", validation.loss}};
   if (validation.accuracy) line["valid_accuracy"] = *validation.accuracy;
   line["best"] = better;
@@ -353,28 +307,28 @@ bool Loop::validate(std::int64_t step, bool last) {
                      better ? "  best so far" : "", "  (", human_seconds(monotonic_seconds() - start), ")"));
   if (better) {
     keep(step, validation, last);
-    worse_in_a_row_ = 0;
+    state_.worse_in_a_row = 0;
     return true;
   }
-  ++worse_in_a_row_;
-  outcome_.stopped_early = session_.config.patience > 0 && worse_in_a_row_ >= session_.config.patience;
-  return !outcome_.stopped_early;
+  ++state_.worse_in_a_row;
+  state_.stopped_early = session_.config.patience > 0 && state_.worse_in_a_row >= session_.config.patience;
+  return !state_.stopped_early;
 }
 
 void Loop::keep(std::int64_t step, const std::optional<Validation>& validation, bool last) {
   const bool written = !run_ || write_best(step, validation, last);
   // What is best so far decides when to stop, so that all ranks must know.
   if (session_.ranks.gather({static_cast<double>(written)}).front()[0] == 0) return;
-  outcome_.saved_step = step;
-  if (validation) outcome_.best = validation;
+  state_.saved_step = step;
+  if (validation) state_.best = validation;
 }
 
 bool Loop::write_best(std::int64_t step, const std::optional<Validation>& validation, bool last) {
   const Profile::Scope scope(profile_, Phase::saving);
   try {
-    outcome_.checkpoint_bytes =
+    state_.checkpoint_bytes =
         trainee_.save(run_->adapter(), run_->model(), provenance(session_, step),
-                      model_card(session_, plan_, step, outcome_.final_train_loss, validation));
+                      model_card(session_, plan_, step, state_.final_train_loss, validation));
     return true;
   } catch (const Error& error) {
     // The disk may have room again at the next validation; at the end there is none.

@@ -106,7 +106,8 @@ StepResult run_step(const Session& session, Trainee& trainee, const Update& upda
   StepResult result = accumulate_in_parts(session, trainee, update, layout, parts, profile);
   trainee.set_training(false);
   profiled(profile, Phase::exchange, [&] { add_up(session.ranks, result); });
-  if (result.labelled == 0) return result;
+  if (result.labelled == 0)  // encoding drops rows without labels
+    throw Error(ExitCode::internal, "an update has no labelled token, so that it would train nothing");
   result.finite = std::isfinite(result.loss_sum);
   if (!result.finite) return result;
   profiled(profile, Phase::exchange,

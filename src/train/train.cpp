@@ -16,6 +16,7 @@
 #include "train/eva.h"
 #include "train/list_targets.h"
 #include "train/loop.h"
+#include "train/loop_state.h"
 #include "train/plan.h"
 #include "train/profile.h"
 #include "train/ranks.h"
@@ -194,7 +195,7 @@ constexpr const char* kOneFolder = "the run folder must be one that all machines
 std::optional<TrainingState> read_state(const Session& session) {
   const std::string& run = session.config.out;
   check_resumable(session, read_run_config(run));
-  auto state = CheckpointStore(run, session.config.keep_checkpoints).read_newest();
+  auto state = CheckpointStore(run, session.config.keep_checkpoints).read_newest(check_progress);
   if (!state)
     throw Error(ExitCode::file, cat("\"", run, "\": no checkpoint is whole"), "train again with --overwrite");
   if (!session.ranks.agree(static_cast<double>(state->step)))

@@ -244,18 +244,36 @@ def test_a_changed_run_is_refused_with_every_difference(command, fixtures, tmp_p
     assert "resumed with a change: learning_rate: 0.003 -> 0.001" in result.stderr
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(command, tmp_path):
+def flip(file, place):
+    data = bytearray(file.read_bytes())
+    data[place] ^= 4
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("member", ["training.safetensors", "adapter/adapter_model.safetensors", "state.json"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(command, tmp_path, member):
     run = tmp_path / "run"
     call(command(run, "--max-minutes", 1e-9), code=75)
     call(resume(run, "--max-minutes", 1e-9), code=75)
     names = sorted(folder.name for folder in (run / "checkpoints").iterdir())
     assert names == ["step-000001", "step-000002"]
-    newest = run / "checkpoints/step-000002/training.safetensors"
-    data = bytearray(newest.read_bytes())
-    data[-5] ^= 4
-    newest.write_bytes(data)
+    flip(run / "checkpoints/step-000002" / member, -5)
     result = call(resume(run, "--max-minutes", 0))
     assert "checkpoint step-000002 is not used" in result.stderr and "goes on after update 1" in result.stderr
+
+
+def test_a_changed_record_of_the_only_checkpoint_ends_with_4(command, tmp_path):
+    run = tmp_path / "run"
+    call(command(run, "--max-minutes", 1e-9), code=75)
+    state = run / "checkpoints/step-000001/state.json"
+    whole = state.read_text()
+    for old, new in ('"parts":1', '"parts":0'), ('"step":1', '"step":3'), ('"tokens"', '"tokans"'):
+        assert old in whole
+        state.write_text(whole.replace(old, new, 1))
+        result = call(resume(run, "--max-minutes", 0), code=4)
+        assert "no checkpoint is whole" in result.stderr and "checkpoint step-000001 is not used" in result.stderr
+    state.write_text(whole)
+    call(resume(run, "--max-minutes", 0))
 
 
 def test_a_run_that_is_in_use_is_not_resumed(command, tmp_path):

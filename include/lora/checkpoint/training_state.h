@@ -20,8 +20,8 @@ struct TrainingState {
 /// RUN/checkpoints/step-000123/{training.safetensors, state.json, adapter/}.
 ///
 /// Writing, by a PendingFolder: all members, each synced; the tensors are read back and compared by hash;
-/// then state.json, which holds their hash and is the sign that the checkpoint is whole; then the folder
-/// takes its name and its parent is synced; only then older ones are removed.
+/// then state.json, which holds the hashes of all members and of itself and is the sign that the checkpoint
+/// is whole; then the folder takes its name and its parent is synced; only then older ones are removed.
 class CheckpointStore {
  public:
   /// `keep`: how many remain, the newest.
@@ -32,8 +32,9 @@ class CheckpointStore {
   void write(const TrainingState& state,
              const std::function<void(const std::filesystem::path&)>& write_adapter) const;
 
-  /// The newest checkpoint that is whole; damaged ones are named in a warning. Nothing if there is none.
-  std::optional<TrainingState> read_newest() const;
+  /// The newest checkpoint that is whole and to which `check`, if given, has no objection (an error); others
+  /// are named in a warning. Nothing if there is none.
+  std::optional<TrainingState> read_newest(void (*check)(const TrainingState&) = nullptr) const;
 
   bool empty() const;
   /// Removes all, when the training's results are written.

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "lora/base/error.h"
+#include "lora/base/log.h"
 #include "lora/checkpoint/training_state.h"
 #include "support/catch.h"
 #include "support/errors.h"
@@ -49,19 +50,38 @@ TEST_CASE("training state: the newest remain, in the order of their steps") {
   CHECK(store.empty());
 }
 
-TEST_CASE("training state: every flipped byte of the tensors is noticed, and the one before is read") {
+TEST_CASE("training state: every flipped byte of any member is noticed, and the one before is read") {
   const lora::test::TemporaryFolder folder;
   const CheckpointStore store(folder.path(), 2);
-  store.write(state_at(1), write_nothing);
-  store.write(state_at(2), write_nothing);
-  const auto file = folder.path() / "checkpoints/step-000002/training.safetensors";
-  const std::string whole = lora::read_file(file);
-  for (std::size_t i = 0; i < whole.size(); i += 3) {
-    std::string damaged = whole;
-    damaged[i] = static_cast<char>(damaged[i] ^ 1);
-    std::ofstream(file, std::ios::binary) << damaged;
+  lora::set_log_level(lora::LogLevel::error);  // thousands of warnings otherwise
+  const auto write_member = [](const std::filesystem::path& draft) {
+    std::filesystem::create_directory(draft / "adapter");
+    std::ofstream(draft / "adapter/member") << "what an adapter holds";
+  };
+  store.write(state_at(1), write_member);
+  store.write(state_at(2), write_member);
+  for (const char* member : {"training.safetensors", "adapter/member", "state.json"}) {
+    INFO(member);
+    const auto file = folder.path() / "checkpoints/step-000002" / member;
+    const std::string whole = lora::read_file(file);
+    for (std::size_t i = 0; i + 1 < whole.size(); ++i) {  // the last of state.json ends the line
+      for (const char bits : {'\1', '\x10', '\x80'}) {
+        std::string damaged = whole;
+        damaged[i] = static_cast<char>(damaged[i] ^ bits);
+        std::ofstream(file, std::ios::binary) << damaged;
+        CHECK(store.read_newest()->step == 1);
+      }
+    }
+    for (std::size_t size = 0; size + 1 < whole.size(); ++size) {
+      std::ofstream(file, std::ios::binary) << whole.substr(0, size);
+      CHECK(store.read_newest()->step == 1);
+    }
+    std::filesystem::remove(file);
     CHECK(store.read_newest()->step == 1);
+    std::ofstream(file, std::ios::binary) << whole;
+    CHECK(store.read_newest()->step == 2);
   }
+  lora::set_log_level(lora::LogLevel::info);
 }
 
 TEST_CASE(

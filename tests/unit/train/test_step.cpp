@@ -59,6 +59,16 @@ TEST_CASE("step: the reported loss is the mean over labelled tokens, padding and
   CHECK(result.loss_sum == Catch::Detail::Approx(expected).epsilon(1e-5));
 }
 
+TEST_CASE("step: an update without a labelled token is an error, since it would train nothing") {
+  const TrainingFixture fixture(3);
+  const Session session = open_session(fixture.config);
+  Program program = Program::load(fixture.config.model.path);
+  Trainee trainee(fixture.config, program);
+  std::int64_t parts = 1;
+  lora::test::require_error([&] { run_step(session, trainee, {}, Layout::padded, 1e-2, parts); },
+                            lora::ExitCode::internal, {"no labelled token"});
+}
+
 TEST_CASE("step: a non-finite loss changes nothing") {
   const TrainingFixture fixture(4);
   const Session session = open_session(fixture.config);

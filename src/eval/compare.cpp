@@ -196,6 +196,9 @@ int compare(const CompareConfig& config) {
               {config, rows, base},
               {prompts_to_answer(config, data, task), config.max_new_tokens, base}};
   std::vector<std::string> words;
+  if (has_text_head(task) && !config.label_words.empty())
+    throw Error(ExitCode::usage,
+                cat("--label-words: the model is ", described(task), ", whose answers are no words"));
   if (!has_text_head(task)) {
     words = find_label_words(data, config.label_words);
     const auto questions = questions_of(data, words);

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "lora/base/error.h"
+#include "lora/base/log.h"
 #include "lora/base/text.h"
 
 namespace lora {
@@ -41,8 +42,46 @@ std::int64_t right_choice(const std::vector<std::string>& choices, const std::st
   return found == choices.end() ? -1 : found - choices.begin();
 }
 
+/// Rows whose answer is none of the words are counted; data error if all are.
+void check_answers(const DataSet& data, const std::vector<std::string>& words,
+                   const std::map<std::string, std::int64_t>& counts) {
+  std::int64_t rows = 0, others = 0;
+  std::string other;
+  for (const auto& [completion, count] : counts) {
+    rows += count;
+    if (right_choice(words, completion) >= 0) continue;
+    others += count;
+    if (other.empty()) other = cat("\"", printable(trim(completion)), "\"");
+  }
+  if (others == 0) return;
+  const std::string found =
+      cat("--label-words: the answers of ", others, " of ", rows, " rows of ", data.path.string(),
+          " are none of the words \"", printable(join(words, "\", \"")), "\", for example ", other);
+  if (others == rows)
+    throw Error(ExitCode::data, found, "give the completions of the data that are to be told apart");
+  log_warn("eval", found, "; they count as wrong");
+}
+
 bool has_choices(const DataSet& data) {
   return !data.examples.empty() && std::holds_alternative<MultipleChoice>(data.examples[0].content);
+}
+
+/// The words as the data spell them.
+std::vector<std::string> given_words(const DataSet& data, const std::vector<std::string>& given,
+                                     const std::map<std::string, std::int64_t>& counts) {
+  const auto refuse = [](const std::string& what) {
+    throw Error(ExitCode::usage, cat("--label-words: ", what), "for example --label-words yes,no");
+  };
+  if (has_choices(data)) refuse("the rows have choices of their own");
+  std::vector<std::string> words;
+  for (const std::string& word : given) {
+    if (trim(word).empty()) refuse("a word is empty");
+    if (right_choice(words, word) >= 0) refuse(cat("\"", printable(trim(word)), "\" is given twice"));
+    words.push_back(as_in_data(word, counts));
+  }
+  if (words.size() == 1) refuse(cat("\"", printable(trim(words[0])), "\" alone leaves nothing to choose"));
+  check_answers(data, words, counts);
+  return words;
 }
 
 }  // namespace
@@ -62,16 +101,9 @@ std::vector<Question> questions_of(const DataSet& data, const std::vector<std::s
 
 std::vector<std::string> find_label_words(const DataSet& data, const std::vector<std::string>& given) {
   const auto counts = count_completions(data);
-  std::vector<std::string> words;
-  if (!given.empty()) {
-    if (has_choices(data)) throw Error(ExitCode::usage, "--label-words: the rows have choices of their own");
-    for (const std::string& word : given) {
-      if (trim(word).empty()) throw Error(ExitCode::usage, "--label-words: a word is empty");
-      words.push_back(as_in_data(word, counts));
-    }
-    return words;
-  }
+  if (!given.empty()) return given_words(data, given, counts);
   if (counts.size() < 2 || counts.size() > kMostWords) return {};
+  std::vector<std::string> words;
   for (const auto& [completion, count] : counts) {
     if (count < 2) return {};
     words.push_back(completion);

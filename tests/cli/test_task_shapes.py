@@ -92,3 +92,18 @@ def test_choices_that_leave_the_answer_open_are_refused(refuses, fixtures, tmp_p
     refuses(DATA, ["rows.jsonl line 1", '"answer" is 2, but the choices are 0 to 1'], *compare(row | {"answer": 2}))
     refuses(DATA, ['"choices" holds 1'], *compare(row | {"choices": [" waits"]}))
     refuses(USAGE, ["--label-words", "choices of their own"], *compare(row, "--label-words", "waits"))
+
+
+def test_label_words_of_a_comparison(run, refuses, fixtures, tmp_path):
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps({"prompt": f"the cat {i}", "completion": word}) + "\n" for i in range(3) for word in (" sat", " ran")))
+    compare = ["lora-eval", "compare", "--model", fixtures / "tiny_llama.pt", "--data", data, "--variant", "base", "--latency-repeats", 0,
+               "--samples", 10, "--threads", 1, "--json", tmp_path / "out.json", "--label-words"]
+    for words in (["sat,ran"], ["sat", "ran"], [" sat", "--label-words", " ran"]):
+        assert "best of 2 words:  sat | ran" in run(*compare, *words).stdout
+        assert json.loads((tmp_path / "out.json").read_text())["label_words"] == [" sat", " ran"]
+    assert "the answers of 3 of 6 rows" in run(*compare, "sat,sits").stderr
+    refuses(DATA, ["--label-words: the answers of 6 of 6 rows", "rows.jsonl", '" yes", " no"', "hint: "], *compare, "yes,no")
+    refuses(USAGE, ['--label-words: "sat" alone'], *compare, "sat")
+    compare[3], compare[5] = fixtures / "tiny_bert.pt", fixtures / "classes.jsonl"
+    refuses(USAGE, ["--label-words: the model is a classifier"], *compare, "yes,no")

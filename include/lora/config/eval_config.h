@@ -35,7 +35,7 @@ struct CompareConfig {
     v("batch_tokens", batch_tokens, "padded tokens that run at once", at_least(1));
     v("label_words", label_words,
       "completions to choose from for accuracy; default: the data's own if at most 32 distinct ones recur",
-      Placeholder{"WORD"});
+      Placeholder{"WORD"}, CommaSeparated{});
     v("latency_repeats", latency_repeats, "interleaved timings of one forward pass per variant; 0 = none",
       at_least(0));
     v("latency_shapes", latency_shapes,

@@ -17,8 +17,9 @@ struct Question {
 };
 
 /// The label words of prompt/completion rows: the given ones, or the distinct completions if at most 32 and
-/// each recurs; empty if the data is no classification by words. usage error for an empty word, and for words
-/// where rows have choices of their own.
+/// each recurs; empty if the data is no classification by words. Given words: usage error for an empty word,
+/// one alone or given twice, and where rows have choices of their own; data error if no row's answer is among
+/// them.
 std::vector<std::string> find_label_words(const DataSet& data, const std::vector<std::string>& given);
 
 /// What a language model is asked about the rows: which of a row's own choices follows its prompt, or which

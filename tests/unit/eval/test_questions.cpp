@@ -1,9 +1,12 @@
 #include "lora/base/error.h"
 #include "lora/eval/questions.h"
 #include "support/catch.h"
+#include "support/errors.h"
 
 using lora::DataSet;
+using lora::ExitCode;
 using lora::find_label_words;
+using lora::test::require_error;
 using Words = std::vector<std::string>;
 
 namespace {
@@ -42,8 +45,16 @@ TEST_CASE("label words: given words take the spelling of the data") {
   CHECK(find_label_words(data_of({"positive"}), {"positive", "other"}) == Words{"positive", "other"});
 }
 
-TEST_CASE("label words: an empty given word is a usage error") {
-  REQUIRE_THROWS_AS(find_label_words(data_of({" a"}), {" "}), lora::Error);
+TEST_CASE("label words: one that is empty, alone or given twice is a usage error") {
+  const DataSet data = data_of({" a", " b"});
+  for (const Words& words : {Words{"a", " "}, Words{"a"}, Words{"a", "b", " a"}})
+    require_error([&] { find_label_words(data, words); }, ExitCode::usage, {"--label-words"});
+}
+
+TEST_CASE("label words: given ones that are no row's answer are a data error") {
+  require_error([] { find_label_words(data_of({" yes", " no", " yes"}), {"ja", "nein"}); }, ExitCode::data,
+                {"3 of 3 rows", "nein\"", "for example \"no\""});
+  CHECK(find_label_words(data_of({" yes", " no"}), {"yes", "nein"}) == Words{" yes", " nein"});
 }
 
 TEST_CASE("label words: rows without completions have none") {

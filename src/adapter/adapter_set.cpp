@@ -86,6 +86,10 @@ std::vector<std::string> AdapterSet::names() const {
   return names;
 }
 
+std::string AdapterSet::described(const std::string& name) {
+  return name.empty() ? "the base" : cat("adapter \"", printable(name), "\"");
+}
+
 std::size_t AdapterSet::index_of(const std::string& name) const {
   for (std::size_t i = 0; i < members_.size(); ++i) {
     if (members_[i]->name == name) return i;

@@ -72,7 +72,10 @@ std::vector<std::string> Answers::by(const Variant& variant) const {
   for (const TokenIds& ids : ids_) lengths.push_back(ids.size());
   for (const auto& numbers : batches_by_length(lengths, kRowsAtOnce)) {
     std::vector<GeneratedRow> rows;
-    for (const std::size_t number : numbers) rows.push_back({ids_[number], ids_[number].size()});
+    for (const std::size_t number : numbers) {
+      rows.push_back({ids_[number], ids_[number].size()});
+      rows.back().writer = cat("variant \"", printable(variant.spec().name), "\"");
+    }
     variant.write(base_.pad_id(), [&](RowFeed& feed) { generate_rows(feed, rows, options_); });
     for (std::size_t i = 0; i < rows.size(); ++i)
       texts[numbers[i]] = base_.tokenizer->decode(rows[i].answer());

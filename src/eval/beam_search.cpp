@@ -36,6 +36,7 @@ class BeamSearch {
   }
 
   bool done() const { return done_; }
+  const GeneratedRow& row() const { return row_; }
 
   /// One step on log-probabilities [beams, vocabulary]; afterwards beam i continues what was beam
   /// parents()[i].
@@ -163,7 +164,11 @@ void search_beams(RowFeed& feed, std::vector<GeneratedRow>& rows, const Generati
   }
   while (!running.empty()) {
     feed.select(places);
-    const at::Tensor log_probabilities = feed.feed(added).log_softmax(-1);
+    const at::Tensor logits = feed.feed(added);
+    std::vector<const GeneratedRow*> searched;
+    for (const BeamSearch* search : running) searched.push_back(&search->row());
+    check_finite(logits, searched);
+    const at::Tensor log_probabilities = logits.log_softmax(-1);
     added.clear();
     places.clear();
     std::vector<BeamSearch*> left;

@@ -25,7 +25,7 @@ class Conversation {
  public:
   Conversation(const ChatConfig& config, Writer& writer) : config_(config), writer_(writer) {
     const auto names = writer_.adapters().names();
-    writer_.adapters().use(names.empty() ? "" : names[0]);
+    use(names.empty() ? "" : names[0]);
     reset();
   }
 
@@ -38,6 +38,7 @@ class Conversation {
   /// Answers given under another adapter stay; what the model computed of them does not.
   void use(const std::string& adapter) {
     writer_.adapters().use(adapter);
+    adapter_ = adapter;
     forget();
   }
 
@@ -47,6 +48,7 @@ class Conversation {
     row.ids = encode_prompt({"", messages_, {}}, writer_.model());
     row.prompt = row.ids.size();
     row.number = messages_.size();
+    row.writer = AdapterSet::described(adapter_);
     const bool goes_on =
         seen_.size() < row.ids.size() && std::equal(seen_.begin(), seen_.end(), row.ids.begin());
     if (!goes_on) forget();
@@ -75,6 +77,7 @@ class Conversation {
 
   const ChatConfig& config_;
   Writer& writer_;
+  std::string adapter_;  ///< in use
   std::vector<ChatMessage> messages_;
   std::unique_ptr<RowFeed> feed_;
   TokenIds seen_;  ///< what feed_ has had

@@ -68,7 +68,9 @@ VariantResult measure(const Variant& variant, const Bench& bench) {
   variant.run([&](const Executable& executable) {
     result.quality = bench.evaluation.run(executable, bench.device());
     refuse_non_finite(result.name, bench.config.data.path, result.quality);
-    if (bench.general) result.general_quality = bench.general->run(executable, bench.device());
+    if (!bench.general) return;
+    result.general_quality = bench.general->run(executable, bench.device());
+    refuse_non_finite(result.name, bench.config.general, *result.general_quality);
   });
   set_bytes(result.quality, bench.bytes);
   result.answers = bench.answers.by(variant);

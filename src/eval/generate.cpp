@@ -37,6 +37,7 @@ std::vector<Job> make_jobs(const std::vector<Prompt>& prompts, Writer& writer) {
     for (const std::string& adapter : prompts[i].adapter ? std::vector{*prompts[i].adapter} : all) {
       if (!adapter.empty()) set.adapter(adapter);  // known?
       jobs.push_back({i, adapter, {ids, ids.size(), i}});
+      jobs.back().row.writer = set.described(adapter);
     }
   }
   return jobs;

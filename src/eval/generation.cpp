@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "lora/base/error.h"
+#include "lora/base/text.h"
+
 namespace lora {
 namespace {
 
@@ -33,6 +36,17 @@ std::vector<TokenIds> take_unfed(const std::vector<GeneratedRow*>& rows) {
 
 }  // namespace
 
+void check_finite(const at::Tensor& logits, const std::vector<const GeneratedRow*>& rows) {
+  const at::Tensor finite = logits.logsumexp(1).isfinite();
+  if (finite.all().item<bool>()) return;
+  const std::int64_t first = finite.logical_not().nonzero()[0].item<std::int64_t>();
+  const GeneratedRow& row =
+      *rows[static_cast<std::size_t>(first) * rows.size() / static_cast<std::size_t>(logits.size(0))];
+  throw Error(ExitCode::diverged,
+              cat(row.writer, " predicts NaN or Inf after ", row.ids.size(), " tokens of prompt and answer"),
+              "its training diverged, or its numbers overflow: leave it out");
+}
+
 std::int64_t GenerationOptions::room(const GeneratedRow& row) const {
   const std::int64_t left = max_new_tokens - static_cast<std::int64_t>(row.ids.size() - row.prompt);
   if (context_length == 0) return left;
@@ -49,6 +63,7 @@ void generate_rows(RowFeed& feed, std::vector<GeneratedRow>& rows, const Generat
   }
   for (keep_unfinished(feed, running); !running.empty(); keep_unfinished(feed, running)) {
     const at::Tensor logits = feed.feed(take_unfed(running));
+    check_finite(logits, {running.begin(), running.end()});
     for (std::size_t i = 0; i < running.size(); ++i) {
       GeneratedRow& row = *running[i];
       const at::Tensor scores = logits[static_cast<std::int64_t>(i)];

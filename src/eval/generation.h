@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "eval/row_feed.h"
@@ -17,6 +18,7 @@ struct GeneratedRow {
   std::uint64_t number = 0;  ///< of its stream of random numbers
   std::size_t fed = 0;       ///< tokens that its feed has had
   bool finished = false;
+  std::string writer = "the model";  ///< who writes it, for messages: adapter "poems"
 
   TokenIds answer() const { return {ids.begin() + static_cast<std::ptrdiff_t>(prompt), ids.end()}; }
 };
@@ -32,8 +34,13 @@ struct GenerationOptions {
   std::int64_t room(const GeneratedRow& row) const;
 };
 
+/// diverged error that names the writer of the first row whose scores, logits [rows, vocabulary], are NaN or
+/// Inf, or -Inf throughout. `rows`: beams of a row follow each other.
+void check_finite(const at::Tensor& logits, const std::vector<const GeneratedRow*>& rows);
+
 /// Continues all rows until each meets an end or a limit. Rows that are done leave the batch: `feed`
-/// afterwards holds those that were done last. `on_token(row)` is called after each new token.
+/// afterwards holds those that were done last. `on_token(row)` is called after each new token. Errors as
+/// check_finite.
 void generate_rows(RowFeed& feed, std::vector<GeneratedRow>& rows, const GenerationOptions& options,
                    const std::function<void(const GeneratedRow&)>& on_token = {});
 

@@ -78,16 +78,28 @@ def test_the_table_fits_a_terminal(compared):
     assert "bootstrap" in compared[2] and "forward pass, ms" in compared[2]
 
 
-def test_a_variant_that_predicts_nan_is_refused_by_name(run, refuses, fixtures, tmp_path):
+@pytest.fixture(scope="module")
+def wild(run, fixtures, tmp_path_factory):
+    """An adapter of the tiny Llama with finite tensors whose products overflow."""
     from safetensors.torch import load_file, save_file
-    model, data = fixtures / "tiny_llama.pt", fixtures / "train.jsonl"
-    run("lora-train", "--model", model, "--data", data, "--out", tmp_path / "run", "--steps", 2)
-    tensors = load_file(tmp_path / "run/adapter/adapter_model.safetensors")
-    (tmp_path / "wild").mkdir()
-    save_file({name: tensor * 1e30 for name, tensor in tensors.items()}, tmp_path / "wild/adapter_model.safetensors")
-    (tmp_path / "wild/adapter_config.json").write_text((tmp_path / "run/adapter/adapter_config.json").read_text())
-    refuses(8, ['"wild"', "NaN or Inf", "line 1"], "lora-eval", "compare", "--model", model, "--data", data,
-            "--variant", "base", "--variant", f"wild=adapter:{tmp_path / 'wild'}")
+    folder = tmp_path_factory.mktemp("wild")
+    run("lora-train", "--model", fixtures / "tiny_llama.pt", "--data", fixtures / "train.jsonl", "--out", folder / "run", "--steps", 2)
+    tensors = load_file(folder / "run/adapter/adapter_model.safetensors")
+    save_file({name: tensor * 1e30 for name, tensor in tensors.items()}, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text((folder / "run/adapter/adapter_config.json").read_text())
+    return folder
+
+
+def test_a_variant_that_predicts_nan_is_refused_by_name(refuses, fixtures, wild):
+    refuses(8, ['"wild"', "NaN or Inf", "line 1"], "lora-eval", "compare", "--model", fixtures / "tiny_llama.pt", "--data",
+            fixtures / "train.jsonl", "--variant", "base", "--variant", f"wild=adapter:{wild}")
+
+
+def test_an_adapter_that_writes_nan_is_refused_by_name(refuses, fixtures, wild):
+    model = ["--model", fixtures / "tiny_llama.pt", "--threads", 1, "--adapter", f"wild={wild}"]
+    for options in ([], ["--beams", 3], ["--recompute"], ["--temperature", 1]):
+        refuses(8, ['adapter "wild" predicts NaN or Inf after', "hint: "], "lora-eval", "generate", *model, "--prompt", "the cat", *options)
+    refuses(8, ['adapter "wild" predicts NaN or Inf after'], "lora-eval", "chat", *model, input="hello\n")
 
 
 def test_mistakes(refuses, fixtures, tmp_path):

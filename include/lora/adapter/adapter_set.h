@@ -31,6 +31,8 @@ class AdapterSet {
   /// usage error if the name is empty or taken. Hooks that were made before do not know it.
   void add(const std::string& name, Adapter adapter);
   std::vector<std::string> names() const;
+  /// For messages: adapter "summaries"; the base for an empty name.
+  static std::string described(const std::string& name);
   const Adapter& adapter(const std::string& name) const;
 
   /// Hooks over all sites that any adapter changes.

@@ -1,10 +1,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "eval/beam_search.h"
 #include "eval/generation.h"
 #include "support/catch.h"
+#include "support/errors.h"
 
 using namespace lora;
 
@@ -87,6 +89,31 @@ TEST_CASE("generation: the beams of a row that is done are in no further pass") 
   CHECK(rows[0].answer() == TokenIds{4, 3, 2, 1});
   CHECK(rows[1].answer() == TokenIds{1});
   CHECK(feed.sizes == std::vector<std::size_t>{4, 4, 2, 2, 2});
+}
+
+TEST_CASE("generation: scores that are not finite end it, naming who wrote the row") {
+  class Wild : public Countdown {
+   public:
+    at::Tensor feed(const std::vector<TokenIds>& added) override {
+      at::Tensor logits = Countdown::feed(added);
+      if (sizes.size() == 2) logits[static_cast<std::int64_t>(added.size()) - 1][7] = bad;
+      return logits;
+    }
+    float bad = NAN;
+  };
+  for (const float bad : {NAN, INFINITY}) {
+    auto rows = starting_at({5, 5});
+    rows[0].writer = "adapter \"tame\"";
+    rows[1].writer = "adapter \"wild\"";
+    Wild greedy, beams;
+    greedy.bad = beams.bad = bad;
+    test::require_error([&] { generate_rows(greedy, rows, ending()); }, ExitCode::diverged,
+                        {"adapter \"wild\" predicts NaN or Inf after 2 tokens"});
+    rows = starting_at({5, 5});
+    rows[1].writer = "adapter \"wild\"";
+    test::require_error([&] { search_beams(beams, rows, ending(), {2, 1}); }, ExitCode::diverged,
+                        {"adapter \"wild\" predicts"});
+  }
 }
 
 TEST_CASE("generation: batches hold rows of similar length, each once") {

@@ -2,11 +2,13 @@
 """Tokens per second of lora-eval generate and of transformers' generate on one model, interleaved.
 
 Needs torch, transformers and tokenizers (tests/requirements.txt has them). Both write the same number of greedy tokens for
-the same prompts, float32, the same threads; loading is not counted. Writes docs/tables/generation.json, which
-scripts/make_readme.py shows in docs/generation.md.
+the same prompts with the same threads, in float32 and in bfloat16 (where rounding lets texts differ); loading is not counted.
+Writes docs/tables/generation.json, which scripts/make_readme.py shows in docs/generation.md.
 """
 
 import argparse
+import copy
+import itertools
 import json
 import re
 import statistics
@@ -23,20 +25,21 @@ ROOT = Path(__file__).resolve().parents[1]
 PROMPT = "Write a short story about a town between two mountains, its people, and the winter of the great snow. "
 
 
-def ours(arguments, prompts, batch):
+def ours(arguments, prompts, batch, precision):
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.writelines(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts)
         file.flush()
         result = subprocess.run(
             [ROOT / "build/release/bin/lora-eval", "generate", "--model", arguments.model, "--data", file.name, "--json",
-             "--max-new-tokens", str(arguments.tokens), "--batch-size", str(batch), "--threads", str(arguments.threads)],
+             "--max-new-tokens", str(arguments.tokens), "--batch-size", str(batch), "--threads", str(arguments.threads),
+             "--precision", precision],
             capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     seconds = re.search(r"([\d.]+) tokens/s", result.stderr)
     return float(seconds[1]), [line["ids"] for line in lines]
 
 
-def theirs(model, ids, mask, tokens):
+def theirs(models[precision], ids, mask, tokens):
     start = time.perf_counter()
     output = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=tokens, do_sample=False, pad_token_id=2)
     new = output[:, ids.size(1):].tolist()
@@ -63,21 +66,22 @@ def main():
     extra = {"tokenizer.json": ""}
     torch.jit.load(str(arguments.model), _extra_files=extra)
     tokenizer = Tokenizer.from_str(extra["tokenizer.json"].decode())
-    model = cases.smollm2(arguments.model).live.eval()
+    live = cases.smollm2(arguments.model).live.eval()
+    models = {"fp32": live, "bf16": copy.deepcopy(live).to(torch.bfloat16)}
     lines = []
-    for batch in (1, 8):
+    for precision, batch in itertools.product(models, (1, 8)):
         prompts = [PROMPT + f"Part {number}:" for number in range(batch)]
         ids = torch.tensor([tokenizer.encode(prompt, add_special_tokens=False).ids for prompt in prompts])
         mask = torch.ones_like(ids)
         speeds = ([], [])
         for _ in range(arguments.repeats):
-            speed, texts = ours(arguments, prompts, batch)
+            speed, texts = ours(arguments, prompts, batch, precision)
             speeds[0].append(speed)
-            speed, expected = theirs(model, ids, mask, arguments.tokens)
+            speed, expected = theirs(models[precision], ids, mask, arguments.tokens)
             speeds[1].append(speed)
-            assert texts == expected, "the texts differ"
+            assert precision != "fp32" or texts == expected, "the texts differ"
         ratios = [our / their for our, their in zip(*speeds)]
-        lines.append({"rows": batch, "ours": statistics.median(speeds[0]), "theirs": statistics.median(speeds[1]),
+        lines.append({"type": precision, "rows": batch, "ours": statistics.median(speeds[0]), "theirs": statistics.median(speeds[1]),
                       "ratio": statistics.median(ratios), "ratio_range": [min(ratios), max(ratios)]})
     table = {"generation": lines, "model": arguments.model.stem, "tokens": arguments.tokens, "repeats": arguments.repeats,
              "threads": arguments.threads, "cpu": cpu_name(), "transformers": transformers.__version__}

@@ -242,11 +242,11 @@ def render_parts(parts: dict, markdown: bool) -> str:
 
 def render_generation(table: dict, markdown: bool) -> str:
     """The speeds of scripts/bench_generation.py."""
-    lines = [["rows", "lora-eval, tokens/s", "transformers, tokens/s", "ratio"],
-             *([str(each["rows"]), f"{each['ours']:.1f}", f"{each['theirs']:.1f}",
+    lines = [["type", "rows", "lora-eval, tokens/s", "transformers, tokens/s", "ratio"],
+             *([each["type"], str(each["rows"]), f"{each['ours']:.1f}", f"{each['theirs']:.1f}",
                 f"{each['ratio']:.2f} ({each['ratio_range'][0]:.2f}-{each['ratio_range'][1]:.2f})"] for each in table["generation"])]
-    facts = (f"{table['model']}, {table['tokens']} greedy tokens a row, the same texts; medians of {table['repeats']} runs in turn, with the "
-             f"smallest and largest ratio; float32, {table['cpu']}, {table['threads']} threads, transformers {table['transformers']}.")
+    facts = (f"{table['model']}, {table['tokens']} greedy tokens a row, the same texts in fp32; medians of {table['repeats']} runs in turn, with the "
+             f"smallest and largest ratio; {table['cpu']}, {table['threads']} threads, transformers {table['transformers']}.")
     return f"{(markdown_table if markdown else plain_table)(lines)}\n\n{facts}\n"
 
 

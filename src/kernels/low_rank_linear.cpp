@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <bit>
+
 namespace lora {
 namespace {
 
@@ -12,14 +14,20 @@ std::optional<at::Tensor> optional(const at::Tensor& tensor) {
 
 at::Tensor rows_of(const at::Tensor& tensor) { return tensor.reshape({-1, tensor.size(-1)}); }
 
-/// Rows of products in another type come in multiples of this: LibTorch's library for them makes and keeps
-/// code and scratch memory for each number of rows that it meets.
-constexpr std::int64_t kRowStep = 128;
+/// Rows of products in another type come in multiples of this, fewer in powers of two: LibTorch's library for
+/// them makes and keeps code and scratch memory for each number of rows that it meets.
+constexpr std::uint64_t kRowStep = 128;
+
+std::int64_t padded_rows(std::int64_t count) {
+  const auto rows = static_cast<std::uint64_t>(count);
+  return static_cast<std::int64_t>(rows < kRowStep ? std::bit_ceil(rows)
+                                                   : (rows + kRowStep - 1) / kRowStep * kRowStep);
+}
 
 /// rows [n, in] times W [out, in] in W's type, back in rows' type [n, out]. Not differentiable.
 at::Tensor converted_product(const at::Tensor& rows, const at::Tensor& W) {
   if (rows.scalar_type() == W.scalar_type()) return at::linear(rows, W);
-  const std::int64_t count = rows.size(0), padded = (count + kRowStep - 1) / kRowStep * kRowStep;
+  const std::int64_t count = rows.size(0), padded = padded_rows(count);
   at::Tensor narrow = at::empty({padded, rows.size(1)}, W.options());
   narrow.narrow(0, 0, count).copy_(rows);
   narrow.narrow(0, count, padded - count).zero_();

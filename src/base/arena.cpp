@@ -1,7 +1,10 @@
 #include "base/arena.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <iterator>
 
 namespace lora {
@@ -11,7 +14,18 @@ constexpr std::size_t kPage = 4096;
 
 std::size_t whole_pages(std::size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
+std::size_t machine_bytes() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) return 0;
+  return static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
 }  // namespace
+
+Arena& process_arena() {
+  static auto* const arena = new Arena(machine_bytes());
+  return *arena;
+}
 
 Arena::Arena(std::size_t bytes) {
   bytes = whole_pages(bytes);
@@ -41,6 +55,8 @@ void* Arena::take(std::size_t bytes) {
   remove_free(free_.find(place));
   if (size > bytes) add_free(place + bytes, size - bytes);
   taken_.emplace(place, bytes);
+  taken_bytes_ += bytes;
+  highest_ = std::max(highest_, place + bytes);
   return begin_ + place;
 }
 
@@ -53,6 +69,7 @@ bool Arena::give_back(void* block) {
   Place place = taken->first;
   std::size_t bytes = taken->second;
   taken_.erase(taken);
+  taken_bytes_ -= bytes;
   const auto next = free_.lower_bound(place);
   if (next != free_.begin()) {
     const auto previous = std::prev(next);
@@ -68,6 +85,11 @@ bool Arena::give_back(void* block) {
   }
   add_free(place, bytes);
   return true;
+}
+
+std::size_t Arena::idle_bytes() {
+  const std::lock_guard lock(mutex_);
+  return highest_ - taken_bytes_;
 }
 
 void Arena::add_free(Place place, std::size_t bytes) {

@@ -27,6 +27,9 @@ class Arena {
 
   std::size_t reserved_bytes() const { return bytes_; }
 
+  /// Bytes below the end of the highest block there was that no block has now: their pages are resident.
+  std::size_t idle_bytes();
+
  private:
   using Place = std::size_t;  ///< bytes from the begin of the range
 
@@ -36,9 +39,16 @@ class Arena {
   std::mutex mutex_;
   char* begin_ = nullptr;
   std::size_t bytes_ = 0;
+  std::size_t taken_bytes_ = 0;
+  Place highest_ = 0;
   std::map<Place, std::size_t> free_;
   std::set<std::pair<std::size_t, Place>> free_by_size_;
   std::unordered_map<Place, std::size_t> taken_;
 };
+
+/// The arena of this process, as large as the machine's memory: pages are taken with their first use. Without
+/// blocks under a limit of the address space (ulimit -v), which counts what is reserved. Never destroyed,
+/// since tensors in static variables outlive everything else.
+Arena& process_arena();
 
 }  // namespace lora

@@ -3,8 +3,6 @@
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
 #include <malloc.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <cstdlib>
 
@@ -18,25 +16,11 @@ constexpr int kKept =
 constexpr int kGrowth = 1 << 26;
 constexpr std::size_t kLarge = 1 << 16;  ///< bytes of a tensor that comes from the arena
 
-/// As large as the machine's memory: pages are taken with their first use. None under a limit of the address
-/// space (ulimit -v), which counts what is reserved.
-std::size_t arena_bytes() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) return 0;
-  return static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-}
-
-/// Never destroyed: tensors in static variables outlive everything else.
-Arena& arena() {
-  static auto* const own = new Arena(arena_bytes());
-  return *own;
-}
-
 /// LibTorch's allocator with large tensors in the arena.
 class TensorAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t bytes) override {
-    void* block = bytes >= kLarge ? arena().take(bytes) : nullptr;
+    void* block = bytes >= kLarge ? process_arena().take(bytes) : nullptr;
     if (!block) block = c10::alloc_cpu(bytes);
     c10::profiledCPUMemoryReporter().New(block, bytes);
     return {block, block, &release, c10::Device(c10::DeviceType::CPU)};
@@ -50,7 +34,7 @@ class TensorAllocator final : public c10::Allocator {
   static void release(void* block) {
     if (!block) return;
     c10::profiledCPUMemoryReporter().Delete(block);
-    if (!arena().give_back(block)) c10::free_cpu(block);
+    if (!process_arena().give_back(block)) c10::free_cpu(block);
   }
 };
 

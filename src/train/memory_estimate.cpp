@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/arena.h"
 #include "lora/base/process.h"
 #include "lora/base/text.h"
 
@@ -26,12 +27,13 @@ std::uint64_t weight_bytes(const Program& program) {
   return bytes;
 }
 
-/// Memory that earlier work has freed goes back, so that what is resident is what is held.
+/// What is resident without what earlier work has freed: the heap gives that back, the arena keeps it.
 std::uint64_t held_bytes() {
 #ifdef __GLIBC__
   ::malloc_trim(0);
 #endif
-  return resident_bytes();
+  const std::uint64_t resident = resident_bytes(), idle = process_arena().idle_bytes();
+  return resident > idle ? resident - idle : 0;
 }
 
 }  // namespace

@@ -51,6 +51,7 @@ TEST_CASE("arena: the smallest block that fits is taken, the lowest of several")
   arena.give_back(second);
   CHECK(arena.take(2 * 4096) == second);
   CHECK(arena.take(4096) == first);
+  CHECK(arena.idle_bytes() == 4 * 4096);
 }
 
 TEST_CASE("arena: blocks of others are refused, and so is a range that the system does not give") {

@@ -7,8 +7,8 @@
 namespace lora {
 namespace {
 
-/// 256 x 49,152 logits are 48 MiB.
-constexpr std::int64_t kRows = 256;
+/// 512 x 49,152 logits are 96 MiB.
+constexpr std::int64_t kRows = 512;
 
 }  // namespace
 

@@ -1,11 +1,13 @@
 #include "lora/kernels/cross_entropy.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <set>
 
+#include "kernels/softmax_loss.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
 
@@ -21,10 +23,39 @@ void check_shapes(const at::Tensor& logits, const at::Tensor& targets) {
                                       "; expected [n, vocabulary] and [n]"));
 }
 
+bool has_fast_rows(const at::Tensor& logits) {
+  return logits.is_cpu() && logits.scalar_type() == at::kFloat && logits.is_contiguous();
+}
+
+/// Sum of the rows' losses, float64; with `differentiate`, the logits become the gradient.
+at::Tensor sum_of_rows(const at::Tensor& logits, const at::Tensor& targets, double smoothing,
+                       bool differentiate) {
+  const std::int64_t rows = logits.size(0), width = logits.size(1);
+  const at::Tensor indices = targets.contiguous(), losses = at::empty({rows}, at::kDouble);
+  const auto* const target = indices.const_data_ptr<std::int64_t>();
+  auto* const loss = losses.mutable_data_ptr<double>();
+  TORCH_CHECK(
+      rows == 0 || (targets.min().item<std::int64_t>() >= 0 && targets.max().item<std::int64_t>() < width),
+      "cross entropy: a target is no class");
+  at::parallel_for(0, rows, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      loss[row] = differentiate ? softmax_loss_gradient(logits.mutable_data_ptr<float>() + row * width, width,
+                                                        target[row], smoothing)
+                                : softmax_loss(logits.const_data_ptr<float>() + row * width, width,
+                                               target[row], smoothing);
+    }
+  });
+  return losses.sum();
+}
+
 /// Sum of the losses, float64. With `gradient`, row i of it becomes softmax(logits[i]) minus the target's
 /// distribution; it may be `logits` itself.
 at::Tensor sum_in_chunks(const at::Tensor& logits, const at::Tensor& targets, double smoothing,
                          at::Tensor* gradient) {
+  if (has_fast_rows(logits)) {
+    if (gradient && !gradient->is_alias_of(logits)) gradient->copy_(logits);
+    return sum_of_rows(gradient ? *gradient : logits, targets, smoothing, gradient != nullptr);
+  }
   const double share = smoothing / static_cast<double>(std::max<std::int64_t>(1, logits.size(1)));
   const std::int64_t rows = logits.size(0);
   const std::int64_t step =

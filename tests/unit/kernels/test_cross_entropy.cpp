@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "lora/base/error.h"
@@ -36,9 +37,11 @@ TEST_CASE("cross entropy: two equal logits cost log 2 per row") {
 TEST_CASE("cross entropy: value and gradient equal the reference over several chunks") {
   // 70 rows of 20,000 make three chunks. One float32 rounding of a sum of about 900 nats is 6e-5.
   const at::Tensor logits = random_logits(70, 20000), targets = random_targets(70, 20000);
-  at::Tensor ours = leaf(logits), theirs = leaf(logits);
+  at::Tensor ours = leaf(logits), theirs = leaf(logits.to(at::kDouble));
   const at::Tensor loss = cross_entropy_sum(ours, targets);
-  const at::Tensor expected = cross_entropy_sum_reference(theirs, targets);
+  const at::Tensor expected = at::cross_entropy_loss(theirs, targets, {}, at::Reduction::Sum);
+  const at::Tensor plain = cross_entropy_sum_reference(logits, targets);
+  CHECK(std::abs(plain.item<double>() - expected.item<double>()) / expected.item<double>() < 1e-6);
   CHECK(std::abs(loss.item<double>() - expected.item<double>()) / expected.item<double>() < 1e-6);
   loss.backward();
   expected.backward();
@@ -120,6 +123,36 @@ TEST_CASE("cross entropy: a target of vanishing probability has a finite loss") 
   CHECK(std::abs(loss.item<double>() - 400) < 1e-4);
   loss.backward();
   CHECK(largest(logits.grad() - at::tensor({-1.0f, 1.0f}).view({1, 2})) < 1e-6);
+}
+
+TEST_CASE("cross entropy: rows of every length, saved logits and other types give the same") {
+  for (const std::int64_t width : {1, 2, 15, 16, 17, 4095, 4097, 8200}) {
+    const at::Tensor logits = random_logits(5, width), targets = random_targets(5, width);
+    for (const double smoothing : {0.0, 0.2}) {
+      at::Tensor fast = leaf(logits), wide = leaf(logits.to(at::kDouble));
+      const at::Tensor kept = fast * 1, squares = kept.pow(2);  // pow saves its input: no overwriting
+      const at::Tensor loss = cross_entropy_sum(kept, targets, smoothing);
+      const at::Tensor expected =
+          at::cross_entropy_loss(wide, targets, {}, at::Reduction::Sum, -100, smoothing);
+      CHECK(std::abs(loss.item<double>() - expected.item<double>()) <=
+            1e-6 * std::max(1.0, expected.item<double>()));
+      CHECK(std::abs(cross_entropy_sum(logits, targets, smoothing).item<double>() - loss.item<double>()) <=
+            1e-6 * std::max(1.0, loss.item<double>()));
+      (loss + squares.sum()).backward();
+      (expected + wide.pow(2).sum()).backward();
+      CHECK(largest(fast.grad() - wide.grad()) < 2e-6);
+    }
+  }
+}
+
+TEST_CASE("cross entropy: logits that are not finite give a loss that is not") {
+  for (const float value : {NAN, INFINITY}) {
+    at::Tensor logits = at::zeros({1, 40});
+    logits[0][33] = value;
+    CHECK_FALSE(std::isfinite(cross_entropy_sum(logits, at::zeros({1}, at::kLong)).item<double>()));
+    at::Tensor trained = leaf(logits);
+    CHECK_FALSE(std::isfinite(cross_entropy_sum(trained * 1, at::zeros({1}, at::kLong)).item<double>()));
+  }
 }
 
 TEST_CASE("cross entropy: no rows cost nothing and give an empty gradient") {

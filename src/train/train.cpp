@@ -166,9 +166,9 @@ int run_training(const TrainConfig& config, const Session& session, const Plan& 
   if (profile) report.profile = profile->json().dump();
   run->write_report(report);
   CheckpointStore(run->path(), config.keep_checkpoints).clear();
-  log_info("train", outcome.updates, " updates in ", human_seconds(outcome.seconds), ", ",
-           fixed(report.tokens_per_second, 0), " tokens/s, peak ", human_bytes(report.peak_bytes),
-           outcome.stopped_early ? ", stopped early" : "",
+  log_info("train", outcome.updates, " updates in ", human_seconds(outcome.seconds), ", one in ",
+           human_seconds(outcome.median_step_seconds), ", ", fixed(report.tokens_per_second, 0),
+           " tokens/s, peak ", human_bytes(report.peak_bytes), outcome.stopped_early ? ", stopped early" : "",
            outcome.skipped ? cat(", ", outcome.skipped, " updates skipped") : "");
   if (profile) log_lines("profile", profile->text());
   print_outcome(outcome, report, trainee.is_full() ? run->model() : run->adapter(), config.json);

@@ -11,7 +11,7 @@ namespace {
 constexpr const char* kStyle = R"(
 :root{--fg:#1b1f24;--bg:#fff;--soft:#667;--rule:#d5d9df;color-scheme:light dark}
 @media (prefers-color-scheme:dark){:root{--fg:#e6e9ee;--bg:#15181c;--soft:#9aa3ad;--rule:#343a41}}
-@media print{:root{--fg:#000;--bg:#fff;--soft:#444;--rule:#bbb}section{break-inside:avoid}}
+@media print{:root{--fg:#000;--bg:#fff;--soft:#444;--rule:#bbb}section{break-inside:avoid}.wide{overflow:visible!important}table{font-size:9px}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);max-width:70rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}p.note{color:var(--soft)}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}

@@ -2,15 +2,18 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 
 #include "base/temporary_name.h"
 #include "lora/base/error.h"
+#include "lora/base/process.h"
 
 namespace lora {
 namespace {
 
 volatile std::sig_atomic_t stop_flag = 0, save_flag = 0;
+std::atomic<double> stop_seconds = 0;
 
 void install(int signal, void (*handler)(int)) {
   struct sigaction action{};
@@ -47,9 +50,14 @@ void watch_signals() {
   install(SIGUSR1, ask_to_save);
 }
 
-bool stop_requested() { return stop_flag != 0; }
+bool stop_requested() {
+  const double limit = stop_seconds;
+  return stop_flag != 0 || (limit > 0 && process_seconds() >= limit);
+}
 
 void request_stop() { stop_flag = 1; }
+
+void stop_after(double seconds) { stop_seconds = seconds; }
 
 bool take_save_request() {
   const bool requested = save_flag != 0;

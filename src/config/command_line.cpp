@@ -143,8 +143,10 @@ GeneralOptions read_command_line(const std::vector<std::string>& arguments, cons
   if (general.help || general.version) return general;
   if (general.quiet && general.verbose) problems.add("--quiet and --verbose contradict each other");
   refuse_unknown(split, flags, problems);
-  for (const std::string& file : {config_of_run(options, split), general.config}) {
-    if (!file.empty()) read_json_text(options, read_file(file), cat("config \"", file, "\""));
+  // A program wrote the first, the user the second.
+  for (const auto& [file, code] : {std::pair(config_of_run(options, split), ExitCode::file),
+                                   std::pair(general.config, ExitCode::usage)}) {
+    if (!file.empty()) read_json_text(options, read_file(file), cat("config \"", file, "\""), code);
   }
   apply_flags(options, split, problems);
   apply_words(options, split, problems);

@@ -69,8 +69,9 @@ std::string to_json_text(const OptionTable& options) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
-void read_json_text(const OptionTable& options, std::string_view text, const std::string& place) {
-  const JsonOrigin origin{place, ExitCode::usage};
+void read_json_text(const OptionTable& options, std::string_view text, const std::string& place,
+                    ExitCode code) {
+  const JsonOrigin origin{place, code};
   const Json document = parse_json(text, origin);
   const bool is_run_record = document.is_object() && document.contains(kOptionsOfRun);
   const Json& json = is_run_record ? document[kOptionsOfRun] : document;
@@ -83,7 +84,7 @@ void read_json_text(const OptionTable& options, std::string_view text, const std
                                              nearest_text(name, options.names()));
     if (!problem.empty()) problems.add(problem);
   }
-  problems.throw_if_any();
+  problems.throw_if_any("", code);
 }
 
 }  // namespace lora

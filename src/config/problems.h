@@ -13,9 +13,9 @@ class Problems {
  public:
   void add(std::string problem) { problems_.push_back(std::move(problem)); }
 
-  /// usage error with one line per problem, if there is any.
-  void throw_if_any(const std::string& hint = "") const {
-    if (!problems_.empty()) throw Error(ExitCode::usage, join(problems_, "\n"), hint);
+  /// An error with one line per problem, if there is any.
+  void throw_if_any(const std::string& hint = "", ExitCode code = ExitCode::usage) const {
+    if (!problems_.empty()) throw Error(code, join(problems_, "\n"), hint);
   }
 
  private:

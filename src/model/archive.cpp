@@ -158,8 +158,10 @@ Archive load_archive(const std::filesystem::path& path, bool known_whole) {
     check_extents(imported.module, path);
     if (imported.module.hasattr("training")) imported.module.eval();
     ExtraFiles extra = extra_files(opened, path);
-    return Archive{std::move(imported.module), std::move(extra), std::move(imported.entry_of_storage),
-                   std::move(opened.file), std::move(opened.entries)};
+    std::string code_hash = hash_of_code(code, opened.entries);
+    return Archive{
+        std::move(imported.module), std::move(extra),          std::move(imported.entry_of_storage),
+        std::move(opened.file),     std::move(opened.entries), std::move(code_hash)};
   });
 }
 

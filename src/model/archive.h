@@ -27,6 +27,7 @@ struct Archive {
   std::map<const void*, std::string> entry_of_storage;  ///< where a storage begins -> name among `entries`
   std::shared_ptr<MappedFile> file;
   std::vector<ZipEntry> entries;  ///< views of `file`
+  std::string code_hash;          ///< hash_of_code()
 };
 
 /// file error: missing, no TorchScript archive, damaged. The hint says how to make one. untrusted error:

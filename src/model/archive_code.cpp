@@ -2,12 +2,23 @@
 
 #include <algorithm>
 
+#include "lora/base/sha256.h"
 #include "lora/base/text.h"
 
 namespace lora {
 namespace {
 
-constexpr std::string_view kFolder = "code/", kSuffix = ".py";
+constexpr std::string_view kFolder = "code/", kSuffix = ".py", kConstants = "constants/";
+
+/// LibTorch's root is the folder of the first entry; empty if there is none.
+std::string_view root_of(const std::vector<ZipEntry>& entries) {
+  const std::string_view first = entries.empty() ? std::string_view() : entries.front().name;
+  return first.substr(0, first.find('/') + 1);
+}
+
+void add_framed(Sha256& hash, std::string_view path, std::string_view content) {
+  hash.update(cat(path, " ", content.size(), "\n")).update(content);
+}
 
 }  // namespace
 
@@ -33,9 +44,7 @@ const std::string* ArchiveCode::source_of(std::string_view qualifier) const {
 ArchiveCode read_archive_code(const std::vector<ZipEntry>& entries, std::uint64_t archive_bytes,
                               const std::string& place) {
   ArchiveCode code;
-  if (entries.empty()) return code;
-  // LibTorch's root is the folder of the first entry.
-  const std::string_view first = entries.front().name, root = first.substr(0, first.find('/') + 1);
+  const std::string_view root = root_of(entries);
   UnpackingRoom room(archive_bytes, "its code");
   for (const ZipEntry& entry : entries) {
     if (root.empty() || !entry.name.starts_with(root)) continue;
@@ -45,6 +54,19 @@ ArchiveCode read_archive_code(const std::vector<ZipEntry>& entries, std::uint64_
     (is_pickle ? code.pickles : code.sources)[path] = room.unzip(entry, place);
   }
   return code;
+}
+
+std::string hash_of_code(const ArchiveCode& code, const std::vector<ZipEntry>& entries) {
+  Sha256 hash;
+  for (const auto* files : {&code.sources, &code.pickles}) {
+    for (const auto& [path, content] : *files) add_framed(hash, path, content);
+  }
+  const std::string_view root = root_of(entries);
+  for (const ZipEntry& entry : entries) {
+    if (entry.name.starts_with(cat(root, kConstants)))
+      add_framed(hash, entry.name.substr(root.size()), entry.bytes);
+  }
+  return hash.hex();
 }
 
 }  // namespace lora

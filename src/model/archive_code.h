@@ -25,6 +25,9 @@ struct ArchiveCode {
 ArchiveCode read_archive_code(const std::vector<ZipEntry>& entries, std::uint64_t archive_bytes,
                               const std::string& place);
 
+/// SHA-256 of what a model does besides its weights: sources, pickles, and tensors among its constants.
+std::string hash_of_code(const ArchiveCode& code, const std::vector<ZipEntry>& entries);
+
 /// "__torch__.m" -> "code/__torch__/m.py" and back; "" for what is no path of a source.
 std::string source_path(std::string_view qualifier);
 std::string source_qualifier(std::string_view path);

@@ -228,5 +228,6 @@ void Program::split_at_boundary(bool on) { impl_->splits_at_boundary = on; }
 at::ScalarType Program::precision() const { return impl_->precision; }
 
 const std::string& Program::fingerprint() const { return impl_->fingerprint.get(); }
+const std::string& Program::code_hash() const { return impl_->archive.code_hash; }
 
 }  // namespace lora

@@ -79,13 +79,20 @@ class Replace : public Normalizer {
   std::string by_;
 };
 
+/// How many times as long a sequence of normalizers may make a text.
+constexpr std::size_t kMostGrowth = 64;
+
 class NormalizerSequence : public Normalizer {
  public:
   explicit NormalizerSequence(const Component& component) {
     for (const Component& part : component.children("normalizers")) parts_.push_back(make_normalizer(part));
   }
   void apply(Fragment& fragment) const override {
-    for (const auto& part : parts_) part->apply(fragment);
+    const std::size_t before = fragment.text.size();
+    for (const auto& part : parts_) {
+      part->apply(fragment);
+      check_growth(before, fragment.text.size(), kMostGrowth);
+    }
   }
 
  private:

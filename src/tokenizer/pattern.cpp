@@ -1,5 +1,9 @@
 #include "tokenizer/pattern.h"
 
+#include <algorithm>
+
+#include "lora/base/error.h"
+#include "lora/base/text.h"
 #include "tokenizer/component.h"
 
 namespace lora {
@@ -20,7 +24,15 @@ Spans literal_spans(std::string_view text, std::string_view literal) {
   return spans;
 }
 
+constexpr std::size_t kFreeBytes = 64 << 10, kMostGrowth = 16;
+
 }  // namespace
+
+void check_growth(std::size_t before, std::size_t after, std::size_t most) {
+  if (after <= kFreeBytes + most * before) return;
+  throw Error(ExitCode::file,
+              cat("the tokenizer makes ", after, " bytes of a text of ", before, " by replacing"));
+}
 
 Pattern Pattern::parse(const Component& owner) {
   const Component pattern = owner.child("pattern");
@@ -34,10 +46,12 @@ Spans Pattern::spans(std::string_view text) const {
 }
 
 std::string Pattern::replace(std::string_view text, std::string_view by) const {
+  const Spans found = spans(text);
+  const auto matches = std::count_if(found.begin(), found.end(), [](const Span& span) { return span.match; });
+  check_growth(text.size(), static_cast<std::size_t>(matches) * by.size(), kMostGrowth);
   std::string out;
   out.reserve(text.size());
-  for (const Span& span : spans(text))
-    out += span.match ? by : text.substr(span.begin, span.end - span.begin);
+  for (const Span& span : found) out += span.match ? by : text.substr(span.begin, span.end - span.begin);
   return out;
 }
 

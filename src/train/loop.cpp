@@ -66,7 +66,9 @@ Outcome Loop::run() {
 }
 
 void Loop::updates() {
+  // A validation that an earlier process left is done whatever the time, or it never would be.
   bool goes_on = !state_.validation_due || after_update();
+  stop_after(session_.config.max_minutes * 60);
   while (goes_on && state_.updates < plan_.total_updates) {
     update(state_.updates);
     ++state_.updates;
@@ -76,9 +78,7 @@ void Loop::updates() {
   }
 }
 
-bool Loop::heed_signals(bool last) {
-  const double limit = session_.config.max_minutes * 60;
-  if (limit > 0 && process_seconds() >= limit && !last) request_stop();
+bool Loop::heed_signals() {
   double stops = 0, saves = 0;
   for (const Ranks::Numbers& theirs : session_.ranks.gather(
            {static_cast<double>(stop_requested()), static_cast<double>(take_save_request())})) {
@@ -96,7 +96,8 @@ bool Loop::after_update() {
   const std::int64_t step = state_.updates;
   const bool last = step == plan_.total_updates;
   const auto save_every = session_.config.save_every;
-  bool save = heed_signals(last) || (save_every && *save_every > 0 && step % *save_every == 0);
+  if (last && !session_.validation) stop_after(0);  // only results are left to write
+  bool save = heed_signals() || (save_every && *save_every > 0 && step % *save_every == 0);
   if (state_.validation_due) {
     try {
       if (!validate(step, last)) return false;

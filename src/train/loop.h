@@ -43,7 +43,7 @@ class Loop {
   /// Validation, checkpoints and the end of what was asked for; false if the training is over.
   bool after_update();
   /// Stops all ranks if one was asked to; true if one was asked to save.
-  bool heed_signals(bool last);
+  bool heed_signals();
   /// False, with a warning, if the disk did not take it.
   bool save_checkpoint();
   [[noreturn]] void stop(const std::string& reason = "stopped");

@@ -1,13 +1,20 @@
 #include "train/resume.h"
 
+#include <torch/headeronly/version.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "base/json.h"
+#include "config/problems.h"
 #include "lora/base/error.h"
 #include "lora/base/log.h"
+#include "lora/base/process.h"
 #include "lora/base/text.h"
+#include "lora/base/version.h"
 #include "lora/config/config_json.h"
 
 namespace lora {
@@ -43,6 +50,9 @@ const std::set<std::string>& free_options() {
   return names;
 }
 
+/// What --allow-change may name besides options.
+constexpr const char* kComparedBesides[] = {"model", "tokenizer", "data", "valid", "ranks"};
+
 struct Difference {
   std::string name, before, now;
 };
@@ -64,16 +74,34 @@ std::vector<Difference> differences(const Session& session, const Json& recorded
   if (ranks_before != session.ranks.count())
     found.push_back({"ranks", std::to_string(ranks_before), std::to_string(session.ranks.count())});
   compare_hash("model", "base_fingerprint", session.model.program.fingerprint());
+  if (found.empty() || found.back().name != "model")
+    compare_hash("model", "base_code_sha256", session.model.program.code_hash());
   compare_hash("tokenizer", "tokenizer_sha256", session.model.tokenizer_hash);
   compare_hash("data", "data_sha256", session.data.sha256);
   compare_hash("valid", "valid_sha256", session.valid_data ? session.valid_data->sha256 : "");
   return found;
 }
 
+void warn_of_other_bits(const Session& session, const Json& recorded) {
+  const Json device = recorded.value("options", Json::object()).value("device", Json());
+  const std::tuple<const char*, Json, Json> circumstances[] = {
+      {"threads", recorded.value("threads", Json()), session.threads},
+      {"device", device, session.config.model.device},
+      {"processor", recorded.value("cpu", Json()), cpu_name()},
+      {"lora-train", recorded.value("lora", Json()), version()},
+      {"LibTorch", recorded.value("libtorch", Json()), TORCH_VERSION}};
+  std::vector<std::string> changes;
+  for (const auto& [name, before, now] : circumstances) {
+    if (before != now) changes.push_back(cat(name, ": ", before.dump(), " -> ", now.dump()));
+  }
+  if (!changes.empty())
+    log_warn("train", join(changes, "; "), ": the last digits will not be those of an undisturbed run");
+}
+
 }  // namespace
 
 Json training_options(const TrainConfig& config) {
-  const Json all = Json::parse(config_json(config));
+  const Json all = Json::parse(config_json(with_absolute_paths(config)));
   Json options = Json::object();
   for (const auto& [name, value] : all.items())
     if (!free_options().count(name)) options[name] = value;
@@ -84,6 +112,27 @@ TrainConfig with_resumed_folder(TrainConfig config) {
   if (config.resume.empty() || config.resume == "auto") return config;
   config.out = config.resume;
   return config;
+}
+
+TrainConfig with_absolute_paths(TrainConfig config) {
+  for (std::string* path : {&config.model.path, &config.model.tokenizer, &config.data.path, &config.valid,
+                            &config.init_adapter, &config.out}) {
+    if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal().string();
+  }
+  return config;
+}
+
+void check_allowed_changes(const TrainConfig& config) {
+  std::vector<std::string> known(std::begin(kComparedBesides), std::end(kComparedBesides));
+  const Json options = training_options(config);
+  for (const auto& [name, value] : options.items()) known.push_back(name);
+  Problems problems;
+  for (const std::string& name : config.allow_change) {
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      problems.add(cat("--allow-change: nothing that a resumed run is compared by is called \"",
+                       printable(name), "\"", nearest_text(name, known)));
+  }
+  problems.throw_if_any();
 }
 
 void check_resumable(const Session& session, const std::string& recorded_config) {
@@ -99,7 +148,7 @@ void check_resumable(const Session& session, const std::string& recorded_config)
     refused.push_back(text);
     names.push_back(name);
   }
-  if (refused.empty()) return;
+  if (refused.empty()) return warn_of_other_bits(session, recorded);
   throw Error(ExitCode::mismatch, cat("the run cannot go on as another one; changed: ", join(refused, "; ")),
               cat("give what it began with, or --allow-change ", join(names, ","), " if you mean it"));
 }

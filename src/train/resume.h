@@ -11,12 +11,18 @@ namespace lora {
 /// What --resume RUN writes to: the run itself.
 TrainConfig with_resumed_folder(TrainConfig config);
 
+/// The same files from whatever folder the program is started.
+TrainConfig with_absolute_paths(TrainConfig config);
+
+/// usage error for a name in --allow-change that nothing has, with the nearest ones.
+void check_allowed_changes(const TrainConfig& config);
+
 /// The options that change what is trained, without files.
 Json training_options(const TrainConfig& config);
 
 /// mismatch error that lists every difference between a run's config.json and this session: options that
 /// change the training, model, tokenizer and data by their hashes. Differences named by --allow-change are
-/// logged instead.
+/// logged instead; a warning says what else changes the last digits: threads, device, processor, versions.
 void check_resumable(const Session& session, const std::string& recorded_config);
 
 }  // namespace lora

@@ -7,6 +7,7 @@
 #include "lora/base/text.h"
 #include "lora/base/version.h"
 #include "lora/config/config_json.h"
+#include "train/resume.h"
 
 namespace lora {
 namespace {
@@ -27,7 +28,7 @@ std::string targets_text(const Plan& plan) {
 
 std::string run_config_json(const Session& session, const Plan& plan) {
   const LoadedModel& model = session.model;
-  const Json record = {{"options", Json::parse(config_json(session.config))},
+  const Json record = {{"options", Json::parse(config_json(with_absolute_paths(session.config)))},
                        {"lora", version()},
                        {"libtorch", TORCH_VERSION},
                        {"cpu", cpu_name()},
@@ -35,6 +36,7 @@ std::string run_config_json(const Session& session, const Plan& plan) {
                        {"threads", session.threads},
                        {"started", utc_timestamp()},
                        {"base_fingerprint", model.program.fingerprint()},
+                       {"base_code_sha256", model.program.code_hash()},
                        {"tokenizer_sha256", model.tokenizer_hash},
                        {"data_sha256", session.data.sha256},
                        {"valid_sha256", session.valid_data ? Json(session.valid_data->sha256) : Json()},

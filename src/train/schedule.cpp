@@ -35,6 +35,7 @@ double default_learning_rate(std::int64_t hidden_size, bool full) {
 }
 
 std::int64_t warmup_updates(double warmup, std::int64_t total) {
+  if (total == 1) return 0;
   const double updates = warmup < 1 ? warmup * static_cast<double>(total) : warmup;
   return std::min(total, static_cast<std::int64_t>(std::ceil(updates)));
 }

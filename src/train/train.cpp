@@ -31,6 +31,7 @@ namespace {
 
 void check_options(const TrainConfig& config) {
   check_config(config);
+  check_allowed_changes(config);
   if (config.patience > 0 && config.valid.empty()) {
     throw Error(ExitCode::usage, "--patience needs validation rows", "give them with --valid FILE");
   }

@@ -37,8 +37,8 @@ def limit_file_size(size):
     (ROW + "[" * 100000 + "\n", ["line 2", "64 levels"]),
     (ROW + '{"question": "a"}\n', ["line 2"]),
     (ROW + '{"prompt": 3, "completion": "b"}\n', ["line 2", "prompt"]),
-    ("", ["rows.jsonl"]),
-    ("\n\n", ["rows.jsonl"])])
+    ("", ["rows.jsonl", "no rows"]),
+    ("\n\n", ["rows.jsonl", "no rows"])])
 def test_bad_rows_are_found_before_the_model_is_loaded(refuses, train, rows, content, parts):
     refuses(DATA, parts, *train(data=rows(content), model="/none.pt"))
 
@@ -64,7 +64,15 @@ def test_a_prompt_too_long_is_cut_and_its_answer_kept(run, refuses, train, rows)
     long_prompt = rows(json.dumps({"prompt": "the cat " * 60, "completion": " sat"}) + "\n")
     assert "1 cut" in run(*train("--max-length", 20, data=long_prompt)).stderr
     long_answer = rows(json.dumps({"prompt": "the cat", "completion": " sat" * 60}) + "\n")
-    refuses(DATA, ["1"], *train("--max-length", 20, "--overwrite", data=long_answer))
+    refuses(DATA, [str(long_answer), "1 are too long", "--max-length"],
+            *train("--max-length", 20, "--overwrite", data=long_answer))
+
+
+def test_a_single_update_trains_something(run, train, base, tmp_path):
+    """A warm-up would give it a rate of zero."""
+    run(*train("--steps", 1, "--learning-rate", 1e-2))
+    said = run("lora-merge", "verify", "--model", base, "--adapter", tmp_path / "run/adapter").stdout
+    assert "trained" in said and "FAILED" not in said
 
 
 def test_a_byte_order_mark_is_accepted(run, train, rows):

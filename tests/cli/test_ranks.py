@@ -88,6 +88,10 @@ class Started:
         return self.process.returncode, said
 
 
+def child_of(process):
+    return int(Path(f"/proc/{process}/task/{process}/children").read_text().split()[0])
+
+
 def newest_step(run):
     return max(int(path.parent.name[5:]) for path in run.glob("checkpoints/step-*/state.json"))
 
@@ -183,18 +187,23 @@ def test_a_killed_rank_ends_all_and_the_run_goes_on(together, tmp_path, which):
     words = together(2, run, *ENDLESS)
     started = Started(words, run)
     os.kill(started.pid(which), signal.SIGKILL)
-    code, _ = started.end()
-    assert code != 0
+    code, said = started.end()
+    assert code == 128 + signal.SIGKILL and "signal 9" in said, said  # the launcher's own, of the rank that died
     goes_on(words, run)
 
 
 def test_ranks_that_a_dead_one_leaves_alone_save_and_stop(together, tmp_path):
     """With a launcher that does not end them."""
     run = tmp_path / "run"
-    started = Started(together(3, run, *ENDLESS, "--rank-timeout", 2, launcher=["--enable-recovery"]), run)
-    os.kill(started.pid(2), signal.SIGKILL)
-    said = started.end()[1]  # this launcher does not say how its processes ended
+    words = together(3, run, *ENDLESS, "--rank-timeout", 2, launcher=["--enable-recovery"])
+    # This launcher does not say how its processes ended.
+    telling = ["sh", "-c", 'trap "" TERM; "$@"; echo "ended with $?" >&2', "sh"]
+    at = words.index(next(word for word in words if word.endswith("lora-train")))
+    started = Started([*words[:at], *telling, *words[at:]], run)
+    os.kill(child_of(started.pid(2)), signal.SIGKILL)
+    said = started.end()[1]
     assert "another rank has not answered" in said and "everything is saved" in said, said
+    assert said.count("ended with 75\n") == 2 and said.count("ended with 137\n") == 1, said
     goes_on(together(3, run, *ENDLESS), run)
 
 

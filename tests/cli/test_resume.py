@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -35,7 +36,7 @@ def command(fixtures):
 
 def call(words, code=0, **keywords):
     result = subprocess.run(words, capture_output=True, text=True, **keywords)
-    assert result.returncode == code, result.stderr
+    assert code is None or result.returncode == code, result.stderr
     return result
 
 
@@ -274,6 +275,93 @@ def test_a_changed_record_of_the_only_checkpoint_ends_with_4(command, tmp_path):
         assert "no checkpoint is whole" in result.stderr and "checkpoint step-000001 is not used" in result.stderr
     state.write_text(whole)
     call(resume(run, "--max-minutes", 0))
+
+
+def test_a_limit_shorter_than_the_start_still_goes_on(command, tmp_path):
+    """Each process does the validation that the one before left, and an update."""
+    run, stops = tmp_path / "run", []
+    for _ in range(20):
+        result = subprocess.run(command(run, "--steps", 4, "--eval-every", 2, "--resume", "auto", "--max-minutes", 1e-9),
+                                capture_output=True, text=True)
+        if result.returncode == 0:
+            break
+        assert result.returncode == 75, result.stderr
+        stops.append(int(result.stderr.split("stopped after update ")[1].split()[0]))
+    assert result.returncode == 0 and stops == [1, 2, 3, 4]
+    call(command(tmp_path / "whole", "--steps", 4, "--eval-every", 2))
+    assert losses_of(run) == losses_of(tmp_path / "whole")
+
+
+def test_patience_is_kept_over_a_resume(command, tmp_path):
+    """Each process is stopped after an update, so that no process alone sees the two worse validations."""
+    options = ("--learning-rate", 1.0, "--schedule", "constant", "--eval-every", 1, "--patience", 2)
+    call(command(tmp_path / "whole", *options))
+    run, processes = tmp_path / "run", 0
+    while not (run / "report.json").exists():
+        call(command(run, *options, "--resume", "auto", "--max-minutes", 1e-9), code=None)
+        processes += 1
+        assert processes < 60
+    assert processes > 2
+    assert losses_of(run) == losses_of(tmp_path / "whole") and losses_of(run)[-1][0] < 60
+
+
+def test_a_limit_ends_a_validation_too(command, fixtures, tmp_path):
+    valid, run = tmp_path / "valid.jsonl", tmp_path / "run"
+    valid.write_text((fixtures / "valid.jsonl").read_text() * 400)
+    options = ("--valid", valid, "--steps", 2, "--eval-every", 1)
+    begin = time.time()
+    call(command(run, *options, "--max-minutes", 3 / 60), code=75)
+    stopped = time.time() - begin
+    assert not any("valid_loss" in line for line in (run / "metrics.jsonl").read_text().splitlines())
+    begin = time.time()
+    call(command(run, *options, "--resume", "auto", "--max-minutes", 1e-9), code=75)
+    assert stopped < time.time() - begin, "the pending validation is as short as its beginning"
+    assert "valid_loss" in (run / "metrics.jsonl").read_text()
+
+
+def test_another_code_of_the_same_weights_is_refused(command, fixtures, tmp_path):
+    run, other = tmp_path / "run", tmp_path / "other.pt"
+    call(command(run, "--max-minutes", 1e-9), code=75)
+    with zipfile.ZipFile(fixtures / "tiny_llama.pt") as old, zipfile.ZipFile(other, "w") as new:
+        for item in old.infolist():
+            content = old.read(item)
+            new.writestr(item.filename, content + b"\n" if item.filename.endswith(".py") else content)
+    result = call(resume(run, "--max-minutes", 0, "--model", other), code=5)
+    assert "changed: model: sha256" in result.stderr and "--allow-change model" in result.stderr
+    call(resume(run, "--max-minutes", 0, "--model", other, "--allow-change", "model"))
+
+
+def test_a_run_is_resumed_from_another_folder(command, fixtures, tmp_path):
+    shutil.copy(fixtures / "train.jsonl", tmp_path)
+    binary = Path(command("out")[0]).resolve()
+    words = command("run", "--data", "train.jsonl", "--max-minutes", 1e-9)
+    call([binary, *words[1:]], code=75, cwd=tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    call([binary, "--resume", "../run", "--max-minutes", "0"], cwd=tmp_path / "elsewhere")
+    assert (tmp_path / "run/report.json").exists()
+
+
+def test_a_damaged_config_of_a_run_ends_with_4(command, tmp_path):
+    run = tmp_path / "run"
+    call(command(run, "--max-minutes", 1e-9), code=75)
+    config = run / "config.json"
+    whole = config.read_text()
+    for damaged in (whole[:len(whole) // 2], whole.replace('"rank"', '"rnak"', 1)):
+        config.write_text(damaged)
+        assert "config.json" in call(resume(run), code=4).stderr
+
+
+def test_what_changes_the_last_digits_is_said(command, tmp_path):
+    run = tmp_path / "run"
+    call(command(run, "--max-minutes", 1e-9), code=75)
+    said = call(resume(run, "--max-minutes", 1e-9, "--threads", 2), code=75).stderr
+    assert "warning: threads: 1 -> 2: the last digits" in said
+    assert "last digits" not in call(resume(run, "--max-minutes", 0), code=0).stderr
+
+
+def test_an_unknown_change_is_refused(command, tmp_path):
+    result = call(command(tmp_path / "run", "--allow-change", "dtaa,rank"), code=2)
+    assert '"dtaa"; nearest: data' in result.stderr and '"rank"' not in result.stderr
 
 
 def test_a_run_that_is_in_use_is_not_resumed(command, tmp_path):

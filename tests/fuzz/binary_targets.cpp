@@ -152,6 +152,15 @@ void read_sentencepiece(std::string_view input) { SentencePieceModel(std::string
 
 Inputs sentencepiece_seeds() { return {lora::test::spm_model(lora::test::spm_pieces(), {})}; }
 
+/// Many long pieces that share little, and many short ones.
+Inputs large_models() {
+  std::vector<lora::test::SpmPiece> longs = lora::test::spm_pieces(), shorts = longs;
+  for (int i = 0; i < 40'000; ++i)
+    longs.push_back({cat(i, std::string(90, static_cast<char>('a' + i % 26)), i), -5});
+  for (int i = 0; i < 250'000; ++i) shorts.push_back({cat("x", i), -5});
+  return {lora::test::spm_model(longs), lora::test::spm_model(shorts)};
+}
+
 }  // namespace
 
 std::vector<FuzzTarget> binary_targets() {
@@ -159,7 +168,7 @@ std::vector<FuzzTarget> binary_targets() {
           {"gguf", read_gguf, gguf_seeds, overlapping_tensors},
           {"zip", read_zip, zip_seeds, many_entries},
           {"torch_state", read_pickle, state_seeds, greedy_pickles, 16},
-          {"sentencepiece", read_sentencepiece, sentencepiece_seeds, nullptr}};
+          {"sentencepiece", read_sentencepiece, sentencepiece_seeds, large_models}};
 }
 
 }  // namespace lora::fuzz

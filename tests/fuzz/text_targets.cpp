@@ -7,6 +7,7 @@
 #include "lora/config/config_json.h"
 #include "lora/config/train_config.h"
 #include "lora/tokenizer/chat.h"
+#include "tokenizer/unicode.h"
 #include "unit/tokenizer/tiny_tokenizers.h"
 
 namespace lora::fuzz {
@@ -64,6 +65,13 @@ Inputs large_rows() {
 void read_config(std::string_view input) {
   TrainConfig config;
   read_json_text(options_of(config), input, "input");
+}
+
+/// A list of many names.
+Inputs large_configs() {
+  std::string names;
+  while (names.size() < (4 << 20)) names += ",\"a\"";
+  return {cat(R"({"targets": ["q")", names, "]}")};
 }
 
 Inputs config_seeds() {
@@ -134,7 +142,35 @@ Inputs tokenizer_seeds() {
 "vocab": {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "hi": 3, "##re": 4, "the": 5}}})"};
 }
 
+/// Long pieces that share little; a normalizer that makes each text sixteen times as long, eight times over.
+Inputs greedy_tokenizers() {
+  std::string pieces, replacements;
+  for (int i = 0; i < 40'000; ++i) {
+    pieces += ",[\"";
+    for (int k = 0; k < 30; ++k)
+      pieces += to_utf8(static_cast<char32_t>(0x4e00 + (i * 31 + k * k * 17) % 20'000));
+    pieces += cat(i, "\",-1]");
+  }
+  for (int i = 0; i < 8; ++i)
+    replacements +=
+        cat(i ? "," : "", R"({"type":"Replace","pattern":{"Regex":""},"content":"0123456789abcdef"})");
+  return {cat(R"({"version":"1.0","model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0])", pieces, "]}}"),
+          cat(R"({"version":"1.0","added_tokens":[{"id":1,"content":"a","normalized":true}],"normalizer":)",
+              R"({"type":"Sequence","normalizers":[)", replacements,
+              R"(]},"model":{"type":"BPE","vocab":{"b":0,"a":1},"merges":[]}})")};
+}
+
 // --- chat templates ---
+
+/// A long text; as many roles as there is room for.
+Inputs large_chats() {
+  constexpr const char* kRest =
+      R"("begin": "", "generation": "", "roles": {"user": {"prefix": "", "suffix": ""})";
+  std::string roles;
+  for (int i = 0; roles.size() < (4 << 20); ++i) roles += cat(",\"", i, R"(":{"prefix":"","suffix":""})");
+  return {cat(R"({"default_system": ")", std::string(4 << 20, 'x'), "\", ", kRest, "}}"),
+          cat("{", kRest, roles, "}}")};
+}
 
 void read_chat_template(std::string_view input) {
   const ChatTemplate chat = ChatTemplate::parse(std::string(input));
@@ -156,10 +192,10 @@ std::vector<FuzzTarget> text_targets() {
   // A value of JSON is 16 bytes, in a vector that grows by doubling; it may stand for two characters.
   constexpr double kTree = 30;
   return {{"rows", read_rows, row_seeds, large_rows, kTree},
-          {"config", read_config, config_seeds, nullptr, kTree},
+          {"config", read_config, config_seeds, large_configs, 40},
           {"peft_config", read_peft_config, peft_seeds, deep_expressions, kTree},
-          {"tokenizer", read_tokenizer, tokenizer_seeds, nullptr, kTree},
-          {"chat_template", read_chat_template, chat_seeds, nullptr, kTree}};
+          {"tokenizer", read_tokenizer, tokenizer_seeds, greedy_tokenizers, kTree},
+          {"chat_template", read_chat_template, chat_seeds, large_chats, kTree}};
 }
 
 }  // namespace lora::fuzz

@@ -10,9 +10,12 @@ void end_on_signals();
 /// flags, which long loops look at. A second SIGINT or SIGTERM ends as after end_on_signals().
 void watch_signals();
 
-/// True after SIGINT or SIGTERM, or request_stop().
+/// True after SIGINT or SIGTERM, request_stop(), or the time of stop_after().
 bool stop_requested();
 void request_stop();
+
+/// Sets the process_seconds() from which on a stop is requested; 0: none, as at the start.
+void stop_after(double seconds);
 
 /// True once after each SIGUSR1.
 bool take_save_request();

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "lora/base/error.h"
 #include "lora/config/option_table.h"
 
 namespace lora {
@@ -12,9 +13,10 @@ namespace lora {
 std::string to_json_text(const OptionTable& options);
 
 /// Sets the options that the JSON object `text` names and leaves the others; of a run's config.json, its
-/// "options" are read. usage error listing every unknown key (with the nearest names), wrong type and broken
-/// rule; `place` names the source in messages.
-void read_json_text(const OptionTable& options, std::string_view text, const std::string& place);
+/// "options" are read. Error with `code` listing every unknown key (with the nearest names), wrong type and
+/// broken rule; `place` names the source in messages.
+void read_json_text(const OptionTable& options, std::string_view text, const std::string& place,
+                    ExitCode code = ExitCode::usage);
 
 /// A config struct as JSON, for the run record.
 template <class Config>

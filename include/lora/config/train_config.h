@@ -117,7 +117,9 @@ struct TrainConfig {
       "peak rate; default by hidden size h: 5e-4 (2000/h)^0.78 within [1e-4, 2e-3], a tenth of it for full",
       above(0));
     v("schedule", schedule, "rate after warm-up", OneOf{{"constant", "linear", "cosine"}});
-    v("warmup", warmup, "share of the updates (below 1) or number of updates with rising rate", at_least(0));
+    v("warmup", warmup,
+      "share of the updates (below 1) or number of updates with rising rate; a single update has none",
+      at_least(0));
     v("batch_size", batch_size, "rows per update", at_least(1));
     v("batch_tokens", batch_tokens,
       "tokens, padding included, that run at once; an update is split accordingly", at_least(1));

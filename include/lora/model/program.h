@@ -140,6 +140,9 @@ class Program {
   /// Computed in the background from load() on.
   const std::string& fingerprint() const;
 
+  /// SHA-256 of the file's code and constants: what it computes with those weights.
+  const std::string& code_hash() const;
+
   /// Which faster operations may replace patterns of the graph: names, "all" or "none" (the default). usage
   /// error for others. For executables made afterwards.
   void use_rewrites(const std::vector<std::string>& names);

@@ -17,7 +17,8 @@ struct Schedule {
 /// 5e-4 (2000/h)^0.78 within [1e-4, 2e-3]; a tenth of it for full fine-tuning.
 double default_learning_rate(std::int64_t hidden_size, bool full);
 
-/// Warm-up as a number of updates: a share of `total` if below 1, else itself.
+/// Warm-up as a number of updates: a share of `total`, rounded up as transformers does, if below 1, else
+/// itself. A single update has none: its rate would be 0, and nothing trained.
 std::int64_t warmup_updates(double warmup, std::int64_t total);
 
 }  // namespace lora

@@ -5,6 +5,7 @@
 
 #include "lora/base/error.h"
 #include "lora/base/files.h"
+#include "lora/base/process.h"
 #include "lora/base/stop.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
@@ -38,6 +39,16 @@ TEST_CASE("stop: the first signal asks, the second ends the process") {
   CHECK(WEXITSTATUS(status_of([] { return watch_and_raise(0); })) == 0);
   CHECK(WEXITSTATUS(status_of([] { return watch_and_raise(1); })) == 75);
   CHECK(WEXITSTATUS(status_of([] { return watch_and_raise(2); })) == 75);
+}
+
+TEST_CASE("stop: from a moment on a stop is requested, and without one no more") {
+  lora::stop_after(lora::process_seconds() + 1000);
+  CHECK_FALSE(lora::stop_requested());
+  lora::stop_after(1e-9);
+  CHECK(lora::stop_requested());
+  CHECK_THROWS_AS(lora::throw_if_stopped(), lora::Error);
+  lora::stop_after(0);
+  CHECK_FALSE(lora::stop_requested());
 }
 
 TEST_CASE("stop: SIGUSR1 is one request to save") {

@@ -194,6 +194,17 @@ TEST_CASE("program: gradients reach hooks and replaced weights, and no frozen we
   }
 }
 
+TEST_CASE("program: the hash of the code changes with the code and with nothing else") {
+  ScriptModels models;
+  const auto path = models.transformer();
+  const Program program = Program::load(path);
+  CHECK(program.code_hash().size() == 64);
+  CHECK(Program::load(models.transformer("(logits, h)")).code_hash() != program.code_hash());
+  const auto changed = models.folder() / "changed.pt";
+  program.save(changed, {{"up_weight", program.weight("up_weight").value + 1}}, "{}");
+  CHECK(Program::load(changed).code_hash() == program.code_hash());
+}
+
 TEST_CASE("program: the fingerprint changes with one bit of one weight and with nothing else") {
   ScriptModels models;
   const auto path = models.transformer();
@@ -205,6 +216,17 @@ TEST_CASE("program: the fingerprint changes with one bit of one weight and with 
   weight.view(at::kInt).view({-1}).narrow(0, 5, 1).bitwise_xor_(1);
   Program::load(path).save(changed, {{"up_weight", weight}}, "{}");
   CHECK(Program::load(changed).fingerprint() != first);
+}
+
+TEST_CASE("program: the fingerprint changes when two layers change places") {
+  ScriptModels models;
+  const Program program = Program::load(models.transformer());
+  const auto permuted = models.folder() / "permuted.pt";
+  program.save(permuted,
+               {{"query_weight", program.weight("key_weight").value},
+                {"key_weight", program.weight("query_weight").value}},
+               "{}");
+  CHECK(Program::load(permuted).fingerprint() != program.fingerprint());
 }
 
 TEST_CASE("program: what cannot be lowered is refused with its name") {

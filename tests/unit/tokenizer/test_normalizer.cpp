@@ -34,6 +34,21 @@ TEST_CASE("normalizer: the simple kinds") {
   CHECK(text_of(R"({"type": "NFKC"})", "ﬁ") == "fi");
 }
 
+TEST_CASE("normalizer: a text that a few replacements would blow up is refused before it is made") {
+  std::string parts;
+  for (int i = 0; i < 8; ++i)
+    parts += std::string(i ? "," : "") +
+             R"({"type": "Replace", "pattern": {"Regex": ""}, "content": "0123456789abcdef"})";
+  const std::string sequence = R"({"type": "Sequence", "normalizers": [)" + parts + "]}";
+  require_error([&] { text_of(sequence, "a"); }, ExitCode::file, {"the tokenizer makes"});
+  const std::string once =
+      R"({"type": "Replace", "pattern": {"String": " "}, "content": "0123456789abcdef"})";
+  CHECK(text_of(once, std::string(1 << 20, ' ')).size() == 16 << 20);
+  const std::string wide =
+      R"({"type": "Replace", "pattern": {"String": " "}, "content": ")" + std::string(1 << 16, 'x') + "\"}";
+  require_error([&] { text_of(wide, std::string(1000, ' ')); }, ExitCode::file, {"of a text of 1000"});
+}
+
 TEST_CASE("normalizer: Replace takes texts and expressions, and the replacement as it is") {
   CHECK(text_of(R"({"type": "Replace", "pattern": {"String": "aa"}, "content": "b"})", "aaaac") == "bbc");
   CHECK(text_of(R"({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "$1"})", "a   b c") ==

@@ -53,6 +53,15 @@ TEST_CASE("schedule: warm-up below one is a share, rounded up as transformers do
   CHECK(warmup_updates(500, 100) == 100);
 }
 
+TEST_CASE("schedule: however few updates there are, one of them has a rate above zero") {
+  for (const double warmup : {0., 0.03, 0.9, 1., 7.}) {
+    for (const std::int64_t total : {1, 2, 3, 40}) {
+      const Schedule schedule{.peak = 1, .warmup_steps = warmup_updates(warmup, total), .total_steps = total};
+      CHECK(schedule.at(total - 1) > 0);
+    }
+  }
+}
+
 TEST_CASE("schedule: the default rate falls with width between its bounds") {
   CHECK(near(default_learning_rate(2000, false), 5e-4));
   CHECK(near(default_learning_rate(2000, true), 5e-5));

@@ -12,10 +12,14 @@ std::vector<const EncodedRow*> pick(const std::vector<EncodedRow>& rows,
   return picked;
 }
 
+at::Tensor to_device(const at::Tensor& tensor, at::Device device) {
+  return device.is_cuda() ? tensor.pin_memory().to(device, /*non_blocking=*/true) : tensor.to(device);
+}
+
 Batch to_device(Batch batch, at::Device device) {
   for (at::Tensor* tensor : {&batch.inputs.input_ids, &batch.inputs.attention_mask,
                              &batch.inputs.token_type_ids, &batch.positions, &batch.targets}) {
-    if (tensor->defined()) *tensor = tensor->to(device);
+    if (tensor->defined()) *tensor = to_device(*tensor, device);
   }
   return batch;
 }

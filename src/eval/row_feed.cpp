@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "eval/device_batch.h"
+
 namespace lora {
 namespace {
 
@@ -41,14 +43,14 @@ class CachedFeed : public RowFeed {
       }
     }
     mask_ = at::cat({mask_, mask}, 1);
-    return logits_on_cpu(
-        model_.next_logits({ids.to(device_), mask_.to(device_), places.to(device_)}, cache_));
+    return logits_on_cpu(model_.next_logits(
+        {to_device(ids, device_), to_device(mask_, device_), to_device(places, device_)}, cache_));
   }
 
   void select(const std::vector<std::int64_t>& rows) override {
     if (!mask_.defined()) return;
     const at::Tensor chosen = at::tensor(rows, at::kLong);
-    cache_.select(chosen.to(device_));
+    cache_.select(to_device(chosen, device_));
     mask_ = mask_.index_select(0, chosen);
     std::vector<std::int64_t> lengths;
     for (const std::int64_t row : rows) lengths.push_back(lengths_[static_cast<std::size_t>(row)]);
@@ -87,7 +89,8 @@ class RecomputingFeed : public RowFeed {
       }
       position[b] = b * time + t - 1;
     }
-    return logits_on_cpu(model_.logits_at({ids.to(device_), mask.to(device_), {}}, last.to(device_)));
+    return logits_on_cpu(
+        model_.logits_at({to_device(ids, device_), to_device(mask, device_), {}}, to_device(last, device_)));
   }
 
   void select(const std::vector<std::int64_t>& rows) override {

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from . import chat, gguf_tokenizer
-from .errors import FILE, ExportError, say, warn
+from .errors import FILE, IO, ExportError, say, warn
 from .exporter import Extras
 from .gguf_header import is_gguf, read_metadata
 from .loading import LOCAL, load
@@ -23,7 +23,7 @@ def read_source(source, wish):
     """(Loaded, Extras) of a Hugging Face folder, a GGUF file, or a folder with one GGUF file."""
     path = Path(source)
     if not path.exists():
-        raise ExportError(FILE, f'"{source}" does not exist', _EXPECTED)
+        raise ExportError(IO, f'"{source}" does not exist', _EXPECTED)
     if path.is_file():
         if not is_gguf(path):
             raise ExportError(

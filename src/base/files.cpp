@@ -29,6 +29,21 @@ bool is_stream(const std::filesystem::path& path) {
 
 }  // namespace
 
+void require_exists(const std::filesystem::path& path, const std::string& what, const std::string& hint) {
+  std::error_code none;
+  if (!std::filesystem::exists(path, none))
+    throw Error(ExitCode::io, cat(what, " \"", path.string(), "\" does not exist"), hint);
+}
+
+void require_writable(const std::filesystem::path& path) {
+  if (is_stream(path)) return;
+  std::error_code none;
+  if (std::filesystem::is_directory(path, none))
+    throw Error(ExitCode::io, cat("\"", path.string(), "\" is a folder"), "give a file name");
+  require_exists(folder_of(behind_links(path)), "folder", "make it, or choose another place");
+  const PendingFile probe(path);
+}
+
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.is_open()) throw_errno("read", path);

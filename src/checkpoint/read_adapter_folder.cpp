@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::uint64_t kMostConfigBytes = 16 << 20;
 
-/// file error with the likely mistake: a run folder, a pickled adapter, no adapter at all.
+/// file error with the likely mistake: a run folder, a pickled adapter, no adapter at all. io error if
+/// nothing is there.
 void check_exists(const std::filesystem::path& folder) {
   std::error_code ignored;
   const auto has = [&](const std::filesystem::path& name) {
@@ -22,10 +23,8 @@ void check_exists(const std::filesystem::path& folder) {
   };
   if (has(kConfigFile) && has(kTensorFile)) return;
   const std::string shown = cat("\"", folder.string(), "\"");
-  if (!std::filesystem::is_directory(folder, ignored)) {
-    throw Error(ExitCode::file, cat("adapter folder ", shown, " does not exist"),
-                cat("give the folder that holds ", kConfigFile, " and ", kTensorFile));
-  }
+  const std::string hint = cat("give the folder that holds ", kConfigFile, " and ", kTensorFile);
+  require_exists(folder, "adapter folder", hint);
   if (has(std::filesystem::path("adapter") / kConfigFile)) {
     throw Error(ExitCode::file, cat(shown, " is a run folder, not an adapter folder"),
                 cat("give ", (folder / "adapter").string()));
@@ -37,7 +36,7 @@ void check_exists(const std::filesystem::path& folder) {
   }
   throw Error(ExitCode::file,
               cat(shown, " is no adapter folder: it lacks ", has(kConfigFile) ? kTensorFile : kConfigFile),
-              cat("give the folder that holds ", kConfigFile, " and ", kTensorFile));
+              hint);
 }
 
 /// Files of this project carry a hash of all that they say; others have none.

@@ -179,6 +179,8 @@ int compare(const CompareConfig& config) {
   Comparison comparison;
   comparison.baseline = baseline_of(config, specs);
   const auto metrics = find_text_metrics(config.metrics);
+  if (!config.report.empty()) require_writable(config.report);
+  if (!config.json.empty() && config.json != "-") require_writable(config.json);
   const int threads = use_threads(config.model.threads);
   const DataSet data = read_data(config.data.path, read_options(config.data));
   std::optional<DataSet> general;

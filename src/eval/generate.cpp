@@ -153,6 +153,7 @@ void check_options(const GenerateConfig& config) {
 
 int generate(const GenerateConfig& config) {
   check_options(config);
+  if (!config.out.empty()) require_writable(config.out);
   use_threads(config.model.threads);
   const std::vector<Prompt> prompts = read_prompts(config);
   Writer writer(config.model, config.adapters, config.sampling, config.recompute);

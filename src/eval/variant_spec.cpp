@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lora/base/error.h"
+#include "lora/base/files.h"
 #include "lora/base/text.h"
 
 namespace lora {
@@ -52,10 +53,8 @@ std::vector<VariantSpec> parse_variants(const std::vector<std::string>& entries)
     const auto same = [&](const VariantSpec& other) { return other.name == spec.name; };
     if (std::any_of(specs.begin(), specs.end(), same))
       refuse(entry, cat("the name ", spec.name, " is given twice"));
-    if (spec.kind != Kind::base && !std::filesystem::exists(spec.path)) {
-      throw Error(ExitCode::io,
-                  cat("--variant ", printable(entry), ": no such file or folder: ", spec.path.string()));
-    }
+    if (spec.kind != Kind::base)
+      require_exists(spec.path, cat("variant \"", printable(spec.name), "\": ", to_string(spec.kind)));
     specs.push_back(std::move(spec));
   }
   if (specs.empty()) refuse("", "no variant given");

@@ -50,7 +50,7 @@ const AdapterFormat& find_format(const std::string& name, const fs::path& path) 
   for (const AdapterFormat& format : kFormats) {
     if (name == format.name || (name == "auto" && format.recognises(path))) return format;
   }
-  if (!fs::exists(path)) throw Error(ExitCode::file, cat("\"", path.string(), "\" does not exist"));
+  require_exists(path, "adapter");
   throw Error(ExitCode::file, cat("\"", path.string(), "\" is no adapter of a known format"),
               "known are a PEFT folder, an mlx-lm folder with adapters.safetensors, a .gguf file and a "
               "loralib .pt file");

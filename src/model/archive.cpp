@@ -9,6 +9,7 @@
 #include <new>
 
 #include "lora/base/error.h"
+#include "lora/base/files.h"
 #include "lora/base/text.h"
 #include "model/archive_code.h"
 #include "model/code_check.h"
@@ -28,9 +29,7 @@ constexpr const char* kExportHint =
 
 void check_readable(const std::filesystem::path& path) {
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
-    throw Error(ExitCode::file, cat("model file \"", path.string(), "\" does not exist"), kExportHint);
-  }
+  require_exists(path, "model file", kExportHint);
   if (!std::filesystem::is_regular_file(path, ignored)) fail_load(path, "it is not a regular file");
   if (std::filesystem::file_size(path, ignored) == 0) fail_load(path, "it is empty");
 }

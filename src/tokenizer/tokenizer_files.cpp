@@ -29,8 +29,7 @@ std::string canonical_name(const std::filesystem::path& path) {
 TokenizerFiles read_tokenizer_files(const std::filesystem::path& path) {
   TokenizerFiles files;
   const bool is_folder = std::filesystem::is_directory(path);
-  if (!is_folder && !std::filesystem::exists(path))
-    throw Error(ExitCode::file, cat(path.string(), ": there is no such tokenizer file or folder"));
+  require_exists(path, "tokenizer");
   if (!is_folder) files[canonical_name(path)] = read_file(path, kMostBytes);
   const std::filesystem::path folder = is_folder ? path : path.parent_path();
   for (const char* name : kNames) {

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-USAGE, FILE, MISMATCH = 2, 4, 5
+USAGE, FILE, MISMATCH, IO = 2, 4, 5, 6
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_malformed_weights_are_listed_with_the_form(refuses, trained, out):
 
 
 def test_an_adapter_that_is_none(refuses, trained, out, tmp_path):
-    refuses(FILE, ["does not exist"], "lora-merge", "combine", trained.adapter, tmp_path / "none", "--out", out)
+    refuses(IO, ["does not exist"], "lora-merge", "combine", trained.adapter, tmp_path / "none", "--out", out)
     refuses(FILE, ["is a run folder"], "lora-merge", "resize", trained.run, "--rank", 2, "--out", out)
     assert nothing_in(out)
 

@@ -93,7 +93,29 @@ def test_token_ids_beyond_the_vocabulary(refuses, train, rows):
 # --- model files ---
 
 def test_a_missing_model_says_how_to_make_one(refuses, train):
-    refuses(FILE, ['"/none.pt" does not exist', "export_model.py"], *train(model="/none.pt"))
+    refuses(IO, ['model file "/none.pt" does not exist', "export_model.py"], *train(model="/none.pt"))
+
+
+def test_every_input_that_is_not_there_ends_with_6(refuses, train, baking, base, fixtures, tmp_path):
+    none, data = tmp_path / "none", fixtures / "valid.jsonl"
+    missing = [f'"{none}"']
+    compare, generate = (["lora-eval", name, "--model", base, "--data", data] for name in ("compare", "generate"))
+    for command in (train("--tokenizer", none), train(data=none), train("--init-adapter", none), baking(none, tmp_path / "out.pt"),
+                    baking(none, tmp_path / "out.pt", model=none), [*compare, "--variant", "base", "--general", none],
+                    [*generate, "--adapter", f"a={none}"], [*generate[:4], "--data", none],
+                    ["lora-eval", "score", "--predictions", none], ["lora-merge", "convert", none, "--to", "gguf", "--out", tmp_path / "x"],
+                    *([*compare, "--variant", "base", f"a={kind}:{none}"] for kind in ("adapter", "model", "run"))):
+        refuses(IO, missing, *command)
+
+
+def test_results_that_cannot_be_written_are_found_before_the_work(refuses, base, fixtures, tmp_path):
+    generate = ["lora-eval", "generate", "--model", "/none.pt", "--prompt", "a"]
+    compare = ["lora-eval", "compare", "--model", "/none.pt", "--data", fixtures / "valid.jsonl", "--variant", "base"]
+    none = tmp_path / "none"
+    for command in ([*generate, "--out"], [*compare, "--json"], [*compare, "--report"]):
+        refuses(IO, [f'folder "{none}" does not exist', "hint: make it"], *command, none / "file")
+        refuses(IO, [f'"{tmp_path}" is a folder'], *command, tmp_path)
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])

@@ -207,5 +207,5 @@ def test_what_a_format_cannot_say_is_refused_by_name(run, fixtures, tmp_path):
         result = run("lora-merge", "convert", tmp_path / "dora", "--to", to, "--out", tmp_path / to, "--base-config",
                      config, code=5)
         assert "model.layers.0.self_attn.q_proj" in result.stderr and "dora" in result.stderr
-    result = run("lora-merge", "convert", tmp_path / "none", "--to", "mlx", "--out", tmp_path / "x", code=4)
+    result = run("lora-merge", "convert", tmp_path / "none", "--to", "mlx", "--out", tmp_path / "x", code=6)
     assert "does not exist" in result.stderr

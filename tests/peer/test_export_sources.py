@@ -209,7 +209,7 @@ def test_gguf_file_gives_the_model_it_was_written_from_with_tokenizer_and_chat(t
 
 
 FAILURES = {
-    "missing": (["no/such/folder", "m.pt"], FILE, "does not exist"),
+    "missing": (["no/such/folder", "m.pt"], IO, "does not exist"),
     "empty folder": (["{empty}", "m.pt"], FILE, "neither config.json nor a GGUF file"),
     "file of another kind": (["{text}", "m.pt"], FILE, "is no GGUF file"),
     "unknown GGUF architecture": (["{strange}", "m.pt"], FILE, "transformers cannot read this architecture"),

@@ -11,6 +11,12 @@ namespace lora {
 
 class TemporaryName;
 
+/// io error "WHAT "PATH" does not exist", with a hint, unless something is there: the same for every input.
+void require_exists(const std::filesystem::path& path, const std::string& what, const std::string& hint = {});
+
+/// Proves that a file can be written at `path` when the work is done; io error otherwise. An older one stays.
+void require_writable(const std::filesystem::path& path);
+
 /// The whole file; io error if it cannot be read, file error if it is larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes = UINT64_MAX);
 

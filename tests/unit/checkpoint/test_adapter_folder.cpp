@@ -294,7 +294,7 @@ TEST_CASE("adapter folder: half-precision factors of other tools are read as flo
 
 TEST_CASE("adapter folder: folders that are none say what they are instead") {
   const Bench bench;
-  require_unreadable(bench, {"does not exist"});
+  require_error([&] { read_adapter_folder(bench.path()); }, ExitCode::io, {"does not exist"});
   std::filesystem::create_directories(bench.path());
   require_unreadable(bench, {"is no adapter folder", "lacks adapter_config.json"});
   put_text(bench.config(), "{}");

@@ -102,7 +102,7 @@ TEST_CASE("inspect: text from files reaches the terminal without control charact
   CHECK(text.find('\x1b') == std::string::npos);
 }
 
-TEST_CASE("inspect: a folder that is none is a file error") {
+TEST_CASE("inspect: a folder that is not there is an io error") {
   const Bench bench;
-  require_error([&] { inspect(asked(bench.folder / "absent", false)); }, ExitCode::file, {"does not exist"});
+  require_error([&] { inspect(asked(bench.folder / "absent", false)); }, ExitCode::io, {"does not exist"});
 }

@@ -97,6 +97,16 @@ EncodedSet encode(const DataSet& data, const Tokenizer& tokenizer, const EncodeO
   return set;
 }
 
+EncodedPrompt encode_prompt(const std::string& text, const Tokenizer& tokenizer,
+                            const EncodeOptions& options) {
+  return LanguageRows(tokenizer, options).prompt(text);
+}
+
+EncodedPrompt encode_prompt(const std::vector<ChatMessage>& messages, const Tokenizer& tokenizer,
+                            const EncodeOptions& options) {
+  return LanguageRows(tokenizer, options).prompt(messages);
+}
+
 EncodedRow encode_prompt_completion(const PromptCompletion& row, const Tokenizer& tokenizer,
                                     const EncodeOptions& options) {
   Sequence sequence = LanguageRows(tokenizer, options).sequence(row);

@@ -95,10 +95,10 @@ Sequence LanguageRows::sequence(const PromptCompletion& row) const {
   return result;
 }
 
-Sequence LanguageRows::sequence(const std::vector<ChatMessage>& messages) const {
+Sequence LanguageRows::sequence(const std::vector<ChatMessage>& messages, bool for_generation) const {
   const bool plain = !options_.chat, all = options_.loss_on == LossOn::all;
-  const EncodedChat chat = plain ? encode_chat(plain_chat(), spaced(messages), tokenizer_)
-                                 : encode_chat(*options_.chat, messages, tokenizer_);
+  const EncodedChat chat = plain ? encode_chat(plain_chat(), spaced(messages), tokenizer_, for_generation)
+                                 : encode_chat(*options_.chat, messages, tokenizer_, for_generation);
   Sequence result;
   if (plain) result.append(frame_.start(), all);
   result.answer = result.size() + last_run(chat.answer);
@@ -106,9 +106,34 @@ Sequence LanguageRows::sequence(const std::vector<ChatMessage>& messages) const 
     result.ids.push_back(chat.ids[i]);
     result.labels.push_back(all || chat.answer[i] ? chat.ids[i] : kIgnoredLabel);
   }
-  if (plain && options_.append_eos && messages.back().role == "assistant") result.append(frame_.end(), true);
+  if (plain && options_.append_eos && !for_generation && messages.back().role == "assistant")
+    result.append(frame_.end(), true);
   merge_front(result, frame_.leading_starts(result.ids));
   return result;
+}
+
+EncodedPrompt LanguageRows::prompt(const std::string& text) const {
+  Sequence sequence;
+  sequence.append(frame_.start(), false);
+  sequence.append(frame_.opening(text), false);
+  merge_front(sequence, frame_.leading_starts(sequence.ids));
+  return fit_prompt(std::move(sequence));
+}
+
+EncodedPrompt LanguageRows::prompt(std::vector<ChatMessage> messages) const {
+  Sequence chat = sequence(messages, /*for_generation=*/true);
+  const std::size_t full_size = chat.size();
+  messages.push_back({"assistant", ""});  // the answer to come, which stays
+  while (is_cut(chat) && drop_oldest_exchange(messages))
+    chat = sequence({messages.begin(), messages.end() - 1}, /*for_generation=*/true);
+  chat.removed = full_size - chat.size();
+  return fit_prompt(std::move(chat));
+}
+
+EncodedPrompt LanguageRows::fit_prompt(Sequence sequence) const {
+  sequence.answer = sequence.size();
+  if (options_.max_length > 0) cut_before_answer(sequence, static_cast<std::size_t>(options_.max_length));
+  return {std::move(sequence.ids), static_cast<std::int64_t>(sequence.removed)};
 }
 
 bool LanguageRows::is_cut(const Sequence& sequence) const {

@@ -18,11 +18,16 @@ class LanguageRows {
 
   Sequence sequence(const PromptCompletion& row) const;
 
+  /// As encode_prompt().
+  EncodedPrompt prompt(const std::string& text) const;
+  EncodedPrompt prompt(std::vector<ChatMessage> messages) const;
+
  private:
   EncodedExample encode_text(const PlainText& row) const;
   EncodedExample encode_messages(std::vector<ChatMessage> messages) const;
   EncodedExample encode_tokens(const TokenSequence& row) const;
-  Sequence sequence(const std::vector<ChatMessage>& messages) const;
+  Sequence sequence(const std::vector<ChatMessage>& messages, bool for_generation = false) const;
+  EncodedPrompt fit_prompt(Sequence sequence) const;
   EncodedExample fit_text(Sequence sequence) const;
   EncodedExample fit(Sequence sequence) const;
   bool is_cut(const Sequence& sequence) const;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <variant>
 
 #include "lora/base/error.h"
 #include "lora/base/text.h"
@@ -13,15 +12,15 @@ namespace {
 
 constexpr std::size_t kRowsAtOnce = 8;
 
-/// Prompts with completions of the data, for the report.
+/// Prompts of the data, for the report.
 std::vector<Prompt> example_prompts(const DataSet& data, std::int64_t most) {
   std::vector<Prompt> prompts;
   for (const Example& example : data.examples) {
     if (static_cast<std::int64_t>(prompts.size()) == most) break;
-    if (const auto* row = std::get_if<MultipleChoice>(&example.content))
-      prompts.push_back({row->prompt, {}, {}, {std::string(trim(row->choices[row->right]))}});
-    if (const auto* row = std::get_if<PromptCompletion>(&example.content))
-      prompts.push_back({row->prompt, {}, {}, {std::string(trim(row->completion))}});
+    auto prompt = prompt_of(example.content);
+    if (!prompt) continue;
+    prompt->place = data.place(example.line);
+    prompts.push_back(std::move(*prompt));
   }
   return prompts;
 }
@@ -32,11 +31,10 @@ std::vector<Prompt> scored_prompts(const CompareConfig& config) {
   const std::int64_t most = config.generate_rows;
   if (most > 0) options.limit = options.limit > 0 ? std::min(options.limit, most) : most;
   std::vector<Prompt> prompts = read_prompt_rows(config.data.path, options);
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    if (prompts[i].references.empty())
+  for (const Prompt& prompt : prompts) {
+    if (prompt.references.empty())
       throw Error(
-          ExitCode::data,
-          cat(config.data.path, " row ", i + 1, ": --metrics has nothing to compare its answer with"),
+          ExitCode::data, cat(prompt.place, ": --metrics has nothing to compare its answer with"),
           "give each row \"completion\", \"references\": [\"...\"] or an assistant's message at the end");
   }
   return prompts;
@@ -59,11 +57,7 @@ Answers::Answers(std::vector<Prompt> prompts, std::int64_t max_new_tokens, const
   options_.max_new_tokens = max_new_tokens;
   options_.context_length = base.program.info().context_length;
   options_.stop = base.end_ids();
-  for (std::size_t i = 0; i < prompts_.size(); ++i) {
-    ids_.push_back(encode_prompt(prompts_[i], base));
-    if (ids_.back().empty())
-      throw Error(ExitCode::data, cat("prompt ", i + 1, " has no token"), "give at least one word");
-  }
+  ids_ = encode_prompts(prompts_, base, max_new_tokens);
 }
 
 std::vector<std::string> Answers::by(const Variant& variant) const {

@@ -20,7 +20,7 @@ std::vector<Prompt> prompts_to_answer(const CompareConfig& config, const DataSet
 /// Prompts that every variant of a base answers.
 class Answers {
  public:
-  /// data error for a prompt without tokens; otherwise as encode_prompt.
+  /// Errors as encode_prompts.
   Answers(std::vector<Prompt> prompts, std::int64_t max_new_tokens, const LoadedModel& base);
 
   const std::vector<Prompt>& prompts() const { return prompts_; }

@@ -66,7 +66,8 @@ class Conversation {
                   [&](const GeneratedRow& each) { stream.update(each.answer()); });
     stream.finish(rows[0].answer());
     seen_.assign(rows[0].ids.begin(), rows[0].ids.begin() + static_cast<std::ptrdiff_t>(rows[0].fed));
-    messages_.push_back({"assistant", writer_.text(rows[0].answer())});
+    const std::string text = writer_.text(rows[0].answer());
+    messages_.push_back({"assistant", writer_.model().chat ? text : std::string(trim(text))});
   }
 
  private:
@@ -102,10 +103,7 @@ int chat(const ChatConfig& config) {
   check_config(config);
   use_threads(config.model.threads);
   Writer writer(config.model, config.adapters, config.sampling, /*recompute=*/false);
-  if (!writer.model().chat) {
-    throw Error(ExitCode::usage, cat("\"", config.model.path, "\" has no chat template"),
-                "lora-eval generate continues texts; or export a model that was trained for chats");
-  }
+  if (!writer.model().chat) writer.stop_at("\nUser:");  // what follows an answer where there is no template
   Conversation conversation(config, writer);
   const bool is_terminal = ::isatty(STDIN_FILENO) != 0;
   if (is_terminal) std::cerr << "/help lists the commands; Ctrl-D ends\n";

@@ -30,10 +30,10 @@ std::vector<Job> make_jobs(const std::vector<Prompt>& prompts, Writer& writer) {
   std::vector<std::string> all = set.names();
   if (all.empty()) all = {""};
   std::vector<Job> jobs;
+  const std::vector<TokenIds> encoded =
+      encode_prompts(prompts, writer.model(), writer.options().max_new_tokens);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    const TokenIds ids = encode_prompt(prompts[i], writer.model());
-    if (ids.empty())
-      throw Error(ExitCode::data, cat("prompt ", i + 1, " has no token"), "give at least one word");
+    const TokenIds& ids = encoded[i];
     for (const std::string& adapter : prompts[i].adapter ? std::vector{*prompts[i].adapter} : all) {
       if (!adapter.empty()) set.adapter(adapter);  // known?
       jobs.push_back({i, adapter, {ids, ids.size(), i}});

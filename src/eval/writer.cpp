@@ -56,10 +56,8 @@ class RoutedFeed : public RowFeed {
 
 Writer::Writer(const ModelConfig& model, const std::vector<std::string>& adapters,
                const SamplingConfig& sampling, bool recompute)
-    : stop_(sampling.stop),
-      model_(load_language_model(model)),
-      adapters_(std::make_unique<AdapterSet>(model_.program)) {
-  std::erase(stop_, "");
+    : model_(load_language_model(model)), adapters_(std::make_unique<AdapterSet>(model_.program)) {
+  for (const std::string& text : sampling.stop) stop_at(text);
   for (const std::string& entry : adapters) add_adapter(entry);
   options_.sampling = {sampling.temperature,
                        sampling.top_k,
@@ -71,18 +69,21 @@ Writer::Writer(const ModelConfig& model, const std::vector<std::string>& adapter
   options_.max_new_tokens = sampling.max_new_tokens;
   options_.context_length = model_.program.info().context_length;
   options_.stop = model_.end_ids();
-  if (!stop_.empty()) {
-    options_.ends = [this](const TokenIds& answer) {
-      const std::string text = model_.tokenizer->decode(answer);
-      return std::any_of(stop_.begin(), stop_.end(),
-                         [&](const std::string& stop) { return text.find(stop) != std::string::npos; });
-    };
-  }
   if (!recompute) cached_ = model_.program.cached_executable(adapters_->hooks());
   if (cached_) return;
   whole_.emplace(model_.program.executable(adapters_->hooks()));
   if (!recompute)
     log_info("generate", "the model file offers no cache of keys and values: every step runs its rows whole");
+}
+
+void Writer::stop_at(const std::string& text) {
+  if (text.empty()) return;
+  stop_.push_back(text);
+  options_.ends = [this](const TokenIds& answer) {
+    const std::string so_far = model_.tokenizer->decode(answer);
+    return std::any_of(stop_.begin(), stop_.end(),
+                       [&](const std::string& stop) { return so_far.find(stop) != std::string::npos; });
+  };
 }
 
 void Writer::add_adapter(const std::string& entry) {

@@ -29,6 +29,9 @@ class Writer {
   /// For new rows, each with its adapter; while it is in use the adapters serve no other.
   std::unique_ptr<RowFeed> feed(std::vector<std::string> adapters);
 
+  /// A further text that ends answers.
+  void stop_at(const std::string& text);
+
   /// Text of an answer, up to what ends it.
   std::string text(const TokenIds& answer) const;
 

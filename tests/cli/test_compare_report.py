@@ -233,6 +233,23 @@ def test_text_metrics_read_arrays_and_named_fields(run, fixtures, tmp_path):
     assert lines[0] == lines[1] and len(lines[0].splitlines()) == 6
 
 
+def test_rows_of_every_shape_are_answered_in_the_report(run, fixtures, tmp_path):
+    chat = [{"messages": [{"role": "user", "content": f"question {i}"}, {"role": "assistant", "content": f"answer {i}"}]} for i in range(3)]
+    instructions = [{"instruction": f"question {i}", "input": "", "output": f" answer {i}"} for i in range(3)]
+    for model in ("tiny_llama", "tiny_gpt2"):   # with and without a chat template
+        for rows in (chat, instructions):
+            data = jsonl(tmp_path / "rows.jsonl", rows)
+            report = report_of(run, tmp_path, fixtures / f"{model}.pt", data, "--report", tmp_path / "page.html", "--max-new-tokens", 4)
+            assert report["expected"] == ["answer 0", "answer 1", "answer 2"]
+            assert [text[-10:] for text in report["prompts"]] == ["question 0", "question 1", "question 2"]
+            assert len(report["variants"][0]["answers"]) == 3
+            measured = report_of(run, tmp_path, fixtures / f"{model}.pt", data, "--metrics", "chrf", "--max-new-tokens", 4)
+            lines = run("lora-eval", "generate", "--model", fixtures / f"{model}.pt", "--data", data, "--max-new-tokens", 4, "--json").stdout
+            written = [json.loads(line) for line in lines.splitlines()]
+            assert [row["text"] for row in written] == measured["variants"][0]["answers"] == report["variants"][0]["answers"]
+            assert [row["references"] for row in written] == [["answer 0"], ["answer 1"], ["answer 2"]]
+
+
 def test_models_without_a_cache_have_no_times_per_token(run, fixtures, tmp_path):
     report = report_of(run, tmp_path, fixtures / "tiny_bert.pt", fixtures / "classes.jsonl", "--latency-repeats", 1)
     assert report["variants"][0]["decode_latencies"] == {} and set(report["variants"][0]["latencies"]) == {"1 x 1", "1 x 128"}
@@ -248,7 +265,7 @@ def test_text_metrics_refuse_what_has_no_texts(refuses, fixtures, tmp_path):
             fixtures / "train.jsonl")
     messages = jsonl(tmp_path / "open.jsonl", [{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"},
                                                              {"role": "user", "content": "hey"}]}])
-    refuses(3, ["row 1", "--metrics has nothing to compare"], *options, "--model", fixtures / "tiny_llama.pt", "--data", messages)
+    refuses(3, ["open.jsonl line 1", "--metrics has nothing to compare"], *options, "--model", fixtures / "tiny_llama.pt", "--data", messages)
     refuses(2, ["--decode-shapes", "8 more are written"], *options[:4], "--model", fixtures / "tiny_llama.pt", "--data",
             fixtures / "train.jsonl", "--decode-shapes", "1x125")
 

@@ -64,3 +64,36 @@ def test_rows_of_several_adapters_that_end_at_different_steps(run, generate, ada
         lengths |= {len(row["ids"]) for row in rows}
         texts |= {tuple(row["ids"]) for row in rows}
     assert len(lengths) > 2 and len(texts) > 6
+
+
+def written(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_prompt_that_fills_the_context_loses_its_beginning(run, generate):
+    """128 tokens of context, 6 of them for the answer: as if the rest had been left out, bos apart."""
+    long_text = " ".join(["the cat sat on the mat."] * 60)
+    whole = run(*generate, "--prompt", long_text, "--json")
+    assert "1 of 2 prompts lose their beginning" in run(*generate, "--prompt", long_text, "--prompt", "a").stderr
+    assert "lose their beginning" not in run(*generate, "--prompt", "a").stderr
+    row, = written(whole)
+    assert 0 < len(row["ids"]) <= 6
+    shifted, = written(run(*generate, "--prompt", "never seen. " + long_text, "--json"))
+    assert shifted["ids"] == row["ids"]
+
+
+def test_prompts_that_are_none(refuses, generate, tmp_path):
+    assert "--prompt is empty" in refuses(2, ["--prompt is empty"], *generate, "--prompt", "")
+    data = tmp_path / "rows.jsonl"
+    for row, parts in ({"messages": [{"role": "user", "content": "a"}, {"role": "wizard", "content": "b"}]}, ['no role "wizard"']), \
+            ({"text": "a"}, ['"prompt", "messages" or "instruction"']), ({"prompt": "a", "references": "b"}, ['"references" is no list']):
+        data.write_text(json.dumps({"prompt": "fine"}) + "\n" + json.dumps(row) + "\n")
+        refuses(3, ["rows.jsonl line 2", *parts], *generate, "--data", data)
+
+
+def test_a_chat_without_a_template_is_lines_as_in_training(run, fixtures):
+    model = ["--model", fixtures / "tiny_gpt2.pt", "--threads", 1, "--max-new-tokens", 6]
+    chat, = written(run("lora-eval", "generate", *model, "--chat", "--prompt", "the cat", "--json"))
+    text, = written(run("lora-eval", "generate", *model, "--prompt", "User: the cat\nAssistant:", "--json"))
+    assert chat["ids"] == text["ids"] and chat["ids"]
+    assert run("lora-eval", "chat", *model, input="the cat\n").stdout.strip() == text["text"].split("\nUser:")[0].strip()

@@ -63,6 +63,19 @@ struct EncodedSet {
 /// model or the other way round.
 EncodedSet encode(const DataSet& data, const Tokenizer& tokenizer, const EncodeOptions& options, int threads);
 
+/// What precedes an answer, as training sees it, and how many of its ids were cut to keep max_length: the
+/// oldest exchanges of messages, then the beginning, bos apart.
+struct EncodedPrompt {
+  TokenIds ids;
+  std::int64_t cut_tokens = 0;
+};
+
+EncodedPrompt encode_prompt(const std::string& text, const Tokenizer& tokenizer,
+                            const EncodeOptions& options);
+/// data error for a role that the template, or the plain layout where there is none, does not know.
+EncodedPrompt encode_prompt(const std::vector<ChatMessage>& messages, const Tokenizer& tokenizer,
+                            const EncodeOptions& options);
+
 /// Ids of prompt and completion as training sees them: [bos] prompt completion [eos], bos where the tokenizer
 /// puts one. Shared by encode and by the scoring of label words. A completion is encoded with its leading
 /// space, apart from the prompt. Cut to max_length from the prompt's left; without labels if the completion

@@ -3,7 +3,7 @@
 
   scripts/reliability.py            runs them (about half an hour), keeps their figures in docs/tables/reliability.json
   scripts/reliability.py --short    runs the forms that continuous integration runs
-  scripts/reliability.py --part P   runs crash_matrix, sweeps or programs, and keeps the figures of the others
+  scripts/reliability.py --part P   runs crash_matrix, sweeps, programs or fuzz, and keeps the figures of the others
   scripts/reliability.py --write    writes the document from those figures and tests/catalogue.json
   scripts/reliability.py --check    fails if the document is another
 
@@ -75,11 +75,19 @@ def program_tests(binaries, is_short):
         return {row.pop("name"): row for row in map(json.loads, figures.read_text().splitlines())}
 
 
+def fuzz(is_short):
+    """What scripts/fuzz.sh notes of each target. It ends with an error where it finds something; the figures say so, too."""
+    seconds = "5" if is_short else "60"
+    subprocess.run([ROOT / "scripts/fuzz.sh", seconds], stdout=sys.stderr)
+    return [json.loads(line) for line in (ROOT / "build/fuzz/figures.jsonl").read_text().splitlines()]
+
+
 def measure(binaries, part, is_short):
     parts = {"crash_matrix": lambda: {"crash_matrix": crash_matrix(binaries)},
              "sweeps": lambda: {"sweeps": [{"file": name, "checks": sweep(binaries, program, pattern)}
                                            for name, program, pattern in SWEEPS]},
-             "programs": lambda: program_tests(binaries, is_short)}
+             "programs": lambda: program_tests(binaries, is_short),
+             "fuzz": lambda: {"fuzz": fuzz(is_short)}}
     figures = json.loads(FIGURES.read_text()) if part else {}
     for name in [part] if part else parts:
         figures |= parts[name]()
@@ -129,10 +137,18 @@ was resumed until it was finished ({signals["runs"]} and {kills["runs"]} runs): 
 was never disturbed.
 
 ## Damaged files
-Bits or bytes flipped and files cut: at every place of small files, at a sample of places of larger ones. Each result is
-refused with its exit code or reads as a file that is whole, as the test of that file says.
+Bits or bytes flipped and files cut, at the places that the test of each file names: every bit of an adapter's tensors, every
+byte of a checkpoint's members, a sample of places where a file is larger. Each result is refused with its exit code or reads
+as a file that is whole, as that test says.
 
 {table(["file", "checks"], [(row["file"], f"{row['checks']:,}") for row in figures["sweeps"]])}
+
+## Fuzzing
+libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer, one process for each parser (`scripts/fuzz.sh`). What it
+found before is mended and has a unit test.
+
+{table(["parser", "seconds", "inputs", "findings"], [(row["target"], row["seconds"], f"{row['executions']:,}", row["findings"])
+                                                     for row in figures["fuzz"]])}
 
 ## Long runs
 Resident memory in the last quarter of a run against the second one, and open files.
@@ -148,7 +164,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin")
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--part", choices=["crash_matrix", "sweeps", "programs"])
+    parser.add_argument("--part", choices=["crash_matrix", "sweeps", "programs", "fuzz"])
     parser.add_argument("--write", action="store_true", help="write the document only")
     parser.add_argument("--check", action="store_true", help="compare the document only")
     arguments = parser.parse_args()

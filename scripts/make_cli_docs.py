@@ -23,7 +23,8 @@ Flags and config keys are the same names: `--learning-rate 1e-3` is `{"learning_
 with `--config`. A flag wins over the file, and the file over the default. `--print-config` prints the resolved
 options as such a file; a run folder's `config.json` is one, too. The last of repeated flags counts, except that
 lists grow: `--targets q_proj v_proj`, `--targets q_proj,v_proj` and `--targets q_proj --targets v_proj` are the
-same. Yes/no options are written `--bucket`, `--no-bucket` or `--bucket=false`.
+same. Only lists of names, words and shapes are split at commas; texts and paths (`--prompt`, `--stop`, `--adapter`,
+`--variant`, `--predictions`) are not, and a label word that holds a comma is given in a file of options. Yes/no options are written `--bucket`, `--no-bucket` or `--bucket=false`.
 
 Results go to stdout, everything else to stderr.
 """

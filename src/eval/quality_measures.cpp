@@ -78,6 +78,7 @@ std::vector<Definition> definitions(const Quality& quality, std::size_t classes)
         of_each([classes](const RowOutcome& row) { return class_counts(row.truth, row.predicted, classes); });
     all.push_back({"accuracy", counts, accuracy});
     all.push_back({"f1_macro", counts, f1_macro});
+    if (classes > 2) all.push_back({"f1_micro", counts, f1_micro});
     all.push_back({"matthews", counts, matthews});
   } else {
     all.push_back({"accuracy",

@@ -92,6 +92,39 @@ TEST_CASE("metrics: corpora score as by the reference programs") {
   }
 }
 
+TEST_CASE("metrics: caption scores of further corpora are those of the reference programs") {
+  const auto folder = fixtures();
+  if (folder.empty()) return;
+  const Json expected = Json::parse(read_file(folder / "expected.json"));
+  const auto nlgeval = texts_of(folder / "nlgeval2.jsonl");
+  is_near(score_of("rouge_l_coco", nlgeval), expected["nlgeval2"]["recomputed_here"]["ROUGE_L"]);
+  is_near(score_of("cider", nlgeval), expected["nlgeval2"]["recomputed_here"]["CIDEr"]);
+  const auto edges = texts_of(folder / "edge_cases.jsonl");
+  const Json& each = expected["edge_cases"]["coco_per_row"];
+  double cider = 0;
+  for (std::size_t i = 0; i < edges.size(); ++i) {
+    INFO(i);
+    is_near(score_of("rouge_l_coco", {edges[i]}), each["ROUGE_L"][i]);
+    cider += each["CIDEr"][i].get<double>() / static_cast<double>(edges.size());
+  }
+  is_near(score_of("cider", edges), cider);
+}
+
+TEST_CASE("metrics: exact match and token F1 as SQuAD defines them, by hand") {
+  const auto both = [](const std::string& found, const std::vector<std::string>& expected) {
+    return std::pair(score_of("exact_match", {{found, expected}}), score_of("token_f1", {{found, expected}}));
+  };
+  // Case, punctuation, articles and spaces do not count; of several references the best does.
+  CHECK(both("The  Cat!", {"dog", "a cat"}) == std::pair(1.0, 1.0));
+  CHECK(both("", {"the"}) == std::pair(1.0, 1.0));
+  CHECK(both("", {"cat"}) == std::pair(0.0, 0.0));
+  // "cat sat sat" beside "cat sat on mat": two common words, P 2/3, R 2/4.
+  const auto [exact, f1] = both("the cat sat, sat", {"a cat sat on the mat"});
+  CHECK(exact == 0);
+  is_near(f1, 2 * (2.0 / 3) * (2.0 / 4) / (2.0 / 3 + 2.0 / 4), 1e-12);
+  is_near(score_of("token_f1", {{"x", {"x"}}, {"x", {"y"}}}), 0.5, 1e-12);
+}
+
 TEST_CASE("metrics: caption code's tokens are those of the Penn Treebank tokenizer on the fixtures") {
   const auto folder = fixtures();
   if (folder.empty()) return;

@@ -118,6 +118,8 @@ TEST_CASE("quality measures: sums over rows give what the plain definitions give
   const auto measures = measures_of(quality, nullptr, {"a", "b", "c"}, 0);
   CHECK(value_of(measures, "loss") == Catch::Detail::Approx(loss / labelled));
   CHECK(value_of(measures, "accuracy") == Catch::Detail::Approx(plain::accuracy(truth, predicted)));
+  CHECK(value_of(measures, "f1_micro") ==
+        Catch::Detail::Approx(value_of(measures, "accuracy")));  // one class a row
   CHECK(value_of(measures, "f1_macro") == Catch::Detail::Approx(plain::f1_macro(truth, predicted)));
   CHECK(value_of(measures, "matthews") == Catch::Detail::Approx(plain::matthews(truth, predicted)));
   CHECK(value_of(measures, "calibration_error") ==

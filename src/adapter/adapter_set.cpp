@@ -94,9 +94,10 @@ std::size_t AdapterSet::index_of(const std::string& name) const {
   for (std::size_t i = 0; i < members_.size(); ++i) {
     if (members_[i]->name == name) return i;
   }
-  const auto nearest = nearest_names(name, names());
+  const auto known = names(), nearest = nearest_names(name, known);
   throw Error(ExitCode::usage, cat("no adapter is called \"", printable(name), "\""),
-              cat("use ", join(nearest.empty() ? names() : nearest, " or ")));
+              known.empty() ? "no adapter is loaded: give --adapter NAME=DIR"
+                            : cat("use ", printable(join(nearest.empty() ? known : nearest, " or "))));
 }
 
 const Adapter& AdapterSet::adapter(const std::string& name) const {

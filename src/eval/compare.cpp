@@ -92,7 +92,7 @@ std::vector<VariantResult> measure_all(const std::vector<VariantSpec>& specs, Lo
     const double start = monotonic_seconds();
     auto variant = std::make_unique<Variant>(specs[i], base);
     results[i] = measure(*variant, bench);
-    log_info("eval", specs[i].name, " (", i + 1, "/", specs.size(), ")  loss ",
+    log_info("eval", printable(specs[i].name), " (", i + 1, "/", specs.size(), ")  loss ",
              fixed(results[i].quality.loss, 4),
              results[i].quality.accuracy ? "  accuracy " + fixed(*results[i].quality.accuracy, 3) : "", "  ",
              human_seconds(monotonic_seconds() - start));
@@ -147,7 +147,10 @@ DataSet read_general(const std::string& path) {
   if (!path.ends_with(".txt")) return read_data(path, {});
   DataSet data;
   data.path = path;
-  data.examples.push_back({1, PlainText{read_file(path)}});
+  std::string text = read_file(path);
+  if (!is_valid_utf8(text))
+    throw Error(ExitCode::data, cat(path, " is no valid UTF-8"), "convert it: iconv -t UTF-8");
+  data.examples.push_back({1, PlainText{std::move(text)}});
   return data;
 }
 
@@ -179,6 +182,9 @@ int compare(const CompareConfig& config) {
   Comparison comparison;
   comparison.baseline = baseline_of(config, specs);
   const auto metrics = find_text_metrics(config.metrics);
+  if (metrics.empty() && config.generate_rows != CompareConfig().generate_rows)
+    throw Error(ExitCode::usage, "--generate-rows: rows are answered for --metrics only",
+                "for example --metrics bleu");
   if (!config.report.empty()) require_writable(config.report);
   if (!config.json.empty() && config.json != "-") require_writable(config.json);
   const int threads = use_threads(config.model.threads);

@@ -43,7 +43,7 @@ std::vector<std::string> cells(const VariantResult& result, const Comparison& co
   const bool counted = result.trainable_parameters && comparison.total_parameters > 0;
   const auto& training = result.training;
   const auto figures = shown_figures(comparison.task);
-  return {result.name,
+  return {printable(result.name),
           fixed(result.quality.loss, 4),
           figure(result, figures[0]),
           figure(result, figures[1]),
@@ -148,7 +148,7 @@ std::string byte_table(const Comparison& comparison) {
   if (comparison.labelled_bytes == 0) return "";
   TextTable table({"variant", "perplexity per token", "perplexity per byte", "bits per byte"});
   for (const VariantResult& result : comparison.variants) {
-    std::vector<std::string> row{result.name};
+    std::vector<std::string> row{printable(result.name)};
     for (const Measure& measure : result.measures) {
       if (measure.name == "perplexity_per_token" || measure.name == "perplexity_per_byte" ||
           measure.name == "bits_per_byte")
@@ -173,14 +173,14 @@ std::string interval_table(const Comparison& comparison) {
   if (first.general) header.emplace_back("general loss");
   TextTable table(header);
   for (const VariantResult& result : comparison.variants) {
-    std::vector<std::string> row{result.name};
+    std::vector<std::string> row{printable(result.name)};
     for (const std::size_t i : shown)
       row.push_back(estimate_text(result.measures[i], result.measures[i].digits()));
     if (result.general) row.push_back(estimate_text(*result.general, result.general->digits()));
     table.add(row);
   }
   return cat("\n", table.str(), "\n95 % bootstrap intervals over rows; p: difference from ",
-             comparison.baseline, ", paired randomisation; more figures by --report and --json\n");
+             printable(comparison.baseline), ", paired randomisation; more figures by --report and --json\n");
 }
 
 std::string text_table(const Comparison& comparison) {
@@ -188,7 +188,7 @@ std::string text_table(const Comparison& comparison) {
   std::string out = cat("\n", comparison.texts->table(), "\nlikeliest answers to ", comparison.texts->texts,
                         " prompts, at most ", comparison.max_new_tokens, " tokens");
   if (comparison.texts->values[0][0].interval)
-    out += cat("; 95 % bootstrap intervals over rows; p: difference from ", comparison.baseline);
+    out += cat("; 95 % bootstrap intervals over rows; p: difference from ", printable(comparison.baseline));
   return out + "\n";
 }
 
@@ -212,7 +212,7 @@ std::string decode_table(const Comparison& comparison) {
   TextTable table(header);
   const auto& first = timed[0]->decode_latencies;
   for (const VariantResult* result : timed) {
-    std::vector<std::string> row{result->name};
+    std::vector<std::string> row{printable(result->name)};
     for (std::size_t i = 0; i < first.size(); ++i) {
       row.push_back(time_cell(result->decode_latencies[i].first_token, first[i].first_token));
       row.push_back(time_cell(result->decode_latencies[i].further_token, first[i].further_token));
@@ -231,7 +231,7 @@ std::string latency_table(const Comparison& comparison) {
   TextTable table(header);
   for (const VariantResult& result : comparison.variants) {
     if (result.latencies.empty()) continue;
-    std::vector<std::string> row{result.name};
+    std::vector<std::string> row{printable(result.name)};
     for (std::size_t i = 0; i < first.size(); ++i) row.push_back(time_cell(result.latencies[i], first[i]));
     table.add(row);
   }
@@ -251,7 +251,7 @@ std::string comparison_table(const Comparison& comparison) {
     alone |= result.latency && !result.interleaved;
   }
   std::string text = table.str();
-  text += cat("\n", comparison.data_path, ": ", comparison.rows, " rows, ", comparison.labelled,
+  text += cat("\n", printable(comparison.data_path), ": ", comparison.rows, " rows, ", comparison.labelled,
               " labelled; loss in ", loss_unit(comparison.task), "\n");
   if (!comparison.label_words.empty()) {
     text += cat("accuracy over ", comparison.rows, " rows, best of ", comparison.label_words.size(),

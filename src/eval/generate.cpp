@@ -145,6 +145,8 @@ void check_options(const GenerateConfig& config) {
   if (config.stream && (config.json || config.beams > 1))
     throw Error(ExitCode::usage,
                 "--stream prints text as it is drawn: it does not go with --json or --beams");
+  if (config.beams == 1 && config.length_penalty != 1)
+    throw Error(ExitCode::usage, "--length-penalty is of beams: give --beams above 1");
   if (config.beams > 1 && config.sampling.temperature > 0)
     throw Error(ExitCode::usage, "--beams looks for the likeliest text: it does not go with --temperature");
 }

@@ -12,7 +12,12 @@ namespace {
 
 std::vector<std::string> references_of(const Json& row, const JsonOrigin& origin) {
   if (row.contains("reference")) return {json_string(row["reference"], "reference", origin)};
-  if (!row.contains("references") || !row["references"].is_array() || row["references"].empty()) {
+  if (row.contains("references") && !row["references"].is_array())
+    throw Error(
+        origin.code,
+        cat(origin.place, ": \"references\" must be a list of texts, found ", row["references"].type_name()),
+        "give \"references\": [\"one text\", \"another\"], or \"reference\": \"one text\"");
+  if (!row.contains("references") || row["references"].empty()) {
     throw Error(origin.code, cat(origin.place, ": the row has no \"references\" to compare with"),
                 "give each row \"references\": [\"...\"]; lora-eval generate copies those of its --data");
   }

@@ -14,11 +14,23 @@ namespace {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  ///< U+FFFD: what half a character is decoded to
 
 LoadedModel load_language_model(const ModelConfig& config) {
-  LoadedModel model = load_model(config, DataSet{{}, {}, {{0, PlainText{}}}});
+  LoadedModel model = load_model(config, DataSet{"a prompt", {}, {{0, PlainText{}}}});
   if (model.program.info().task == Task::language_model) return model;
   throw Error(ExitCode::usage,
               cat(config.path, " is ", described(model.program.info().task), ", which writes no text"),
               "lora-eval compare measures it");
+}
+
+/// usage error for what shapes the draws where nothing is drawn.
+void check_draws(const SamplingConfig& sampling) {
+  std::vector<std::string> drawn;
+  if (sampling.top_k > 0) drawn.emplace_back("--top-k");
+  if (sampling.top_p < 1) drawn.emplace_back("--top-p");
+  if (sampling.min_p > 0) drawn.emplace_back("--min-p");
+  if (sampling.temperature > 0 || drawn.empty()) return;
+  throw Error(ExitCode::usage,
+              cat(join(drawn, ", "), ": at temperature 0 the likeliest token is taken, nothing is drawn"),
+              "give a --temperature above 0");
 }
 
 /// Rows of different adapters.
@@ -56,7 +68,8 @@ class RoutedFeed : public RowFeed {
 
 Writer::Writer(const ModelConfig& model, const std::vector<std::string>& adapters,
                const SamplingConfig& sampling, bool recompute)
-    : model_(load_language_model(model)), adapters_(std::make_unique<AdapterSet>(model_.program)) {
+    : model_((check_draws(sampling), load_language_model(model))),
+      adapters_(std::make_unique<AdapterSet>(model_.program)) {
   for (const std::string& text : sampling.stop) stop_at(text);
   for (const std::string& entry : adapters) add_adapter(entry);
   options_.sampling = {sampling.temperature,

@@ -111,6 +111,15 @@ def test_mistakes(refuses, fixtures, tmp_path):
     empty.write_text("")
     refuses(3, ["empty.jsonl"], *options[:4], "--data", empty, "--variant", "base")
     refuses(6, ["none.txt"], *options, "--general", tmp_path / "none.txt")
+    (tmp_path / "latin.txt").write_bytes("déjà".encode("latin-1"))
+    refuses(3, ["latin.txt is no valid UTF-8"], *options, "--general", tmp_path / "latin.txt")
+    refuses(2, ["--generate-rows: rows are answered for --metrics only"], *options, "--generate-rows", 5)
+
+
+def test_names_of_variants_cannot_steer_a_terminal(run, comparison, trained):
+    result = run(*comparison("base", f"\x1b[31mred=adapter:{trained.adapter}"), "--latency-repeats", 1, "--samples", 10,
+                 "--metrics", "chrf", "--generate-rows", 2, "--max-new-tokens", 2)
+    assert "\x1b" not in result.stdout + result.stderr and "red" in result.stdout
 
 
 def jsonl(path, rows):

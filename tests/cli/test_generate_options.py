@@ -82,6 +82,16 @@ def test_a_prompt_that_fills_the_context_loses_its_beginning(run, generate):
     assert shifted["ids"] == row["ids"]
 
 
+def test_options_without_what_they_need(refuses, generate, fixtures):
+    prompt = [*generate, "--prompt", "a"]
+    for option, value in (("--top-k", 5), ("--top-p", 0.5), ("--min-p", 0.1)):
+        refuses(2, [f"{option}: at temperature 0", "hint: give a --temperature"], *prompt, option, value)
+    refuses(2, ["--length-penalty is of beams"], *prompt, "--length-penalty", 0.5)
+    refuses(2, ['no adapter is called "zz"', "hint: no adapter is loaded: give --adapter NAME=DIR"], *generate[:1], "chat", "--model",
+            fixtures / "tiny_llama.pt", input="/adapter zz\n")
+    refuses(4, ["holds no tokenizer, and a prompt holds text"], *generate[:2], "--model", fixtures / "tiny_plain.pt", "--prompt", "a")
+
+
 def test_prompts_that_are_none(refuses, generate, tmp_path):
     assert "--prompt is empty" in refuses(2, ["--prompt is empty"], *generate, "--prompt", "")
     data = tmp_path / "rows.jsonl"

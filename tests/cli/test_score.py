@@ -48,6 +48,9 @@ def test_mistakes(refuses, file, tmp_path):
     empty.write_text("\n")
     refuses(3, ["holds no row"], "lora-eval", "score", "--predictions", empty)
     refuses(3, ["line 1", "references"], "lora-eval", "score", "--predictions", file("none.jsonl", [("a", [])]))
+    text = tmp_path / "text.jsonl"
+    text.write_text('{"references": "a", "prediction": "a"}\n')
+    refuses(3, ["line 1", '"references" must be a list of texts, found string', '"reference": "one text"'], "lora-eval", "score", "--predictions", text)
     bare = tmp_path / "bare.jsonl"
     bare.write_text('{"references": ["a"], "completion": "a"}\n')
     refuses(3, ["line 1", '"prediction"'], "lora-eval", "score", "--predictions", bare)

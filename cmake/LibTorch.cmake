@@ -41,5 +41,12 @@ foreach(_lib ${_lora_torch_libs})
 endforeach()
 target_link_libraries(libtorch INTERFACE
   "-Wl,--push-state,--no-as-needed" ${_lora_torch_paths} "-Wl,--pop-state" "-Wl,--allow-shlib-undefined")
+# at::parallel_for of ATen's headers is a plain loop where OpenMP is off. LibTorch's own runtime is linked, so that
+# there is one pool of threads. Clang has another runtime and keeps the loop.
+file(GLOB _lora_openmp "${LORA_TORCH_ROOT}/lib/libgomp*.so*")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND _lora_openmp)
+  target_compile_options(libtorch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
+  target_link_libraries(libtorch INTERFACE ${_lora_openmp})
+endif()
 set(CMAKE_BUILD_RPATH "${LORA_TORCH_ROOT}/lib")
 set(CMAKE_INSTALL_RPATH "${LORA_TORCH_ROOT}/lib")

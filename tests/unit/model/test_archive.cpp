@@ -40,7 +40,7 @@ TEST_CASE("archive: missing, empty, foreign and truncated files are file errors"
   ScriptModels models;
   const std::string good = bytes_of(models.transformer());
   const auto path = models.folder() / "bad.pt";
-  CHECK(code_of_loading(models.folder() / "absent.pt") == ExitCode::file);
+  CHECK(code_of_loading(models.folder() / "absent.pt") == ExitCode::io);
   CHECK(code_of_loading(models.folder()) == ExitCode::file);
   write(path, "");
   CHECK(code_of_loading(path) == ExitCode::file);

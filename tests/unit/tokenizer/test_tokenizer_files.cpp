@@ -25,7 +25,7 @@ TEST_CASE("tokenizer files: what is missing is named") {
   const lora::test::TemporaryFolder folder;
   const auto path = folder.path();
   require_error([&] { read_tokenizer_files(path); }, ExitCode::file, {"tokenizer.model", "tokenizer.json"});
-  require_error([&] { read_tokenizer_files(path / "none"); }, ExitCode::file, {"none"});
+  require_error([&] { read_tokenizer_files(path / "none"); }, ExitCode::io, {"none"});
   write_file_atomically(path / "notes.txt", "x");
   require_error([&] { read_tokenizer_files(path / "notes.txt"); }, ExitCode::file, {"notes.txt"});
   require_error([] { make_tokenizer({}); }, ExitCode::file, {"no tokenizer"});

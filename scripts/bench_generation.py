@@ -39,7 +39,7 @@ def ours(arguments, prompts, batch, precision):
     return float(seconds[1]), [line["ids"] for line in lines]
 
 
-def theirs(models[precision], ids, mask, tokens):
+def theirs(model, ids, mask, tokens):
     start = time.perf_counter()
     output = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=tokens, do_sample=False, pad_token_id=2)
     new = output[:, ids.size(1):].tolist()

@@ -90,6 +90,7 @@ def test_choices_that_leave_the_answer_open_are_refused(refuses, fixtures, tmp_p
 
     row = {"prompt": "The cat", "choices": [" waits", " rests"], "answer": 0}
     refuses(DATA, ["rows.jsonl line 1", '"answer" is 2, but the choices are 0 to 1'], *compare(row | {"answer": 2}))
+    refuses(DATA, ['"choices" holds " waits" twice'], *compare(row | {"choices": [" waits", " waits"]}))
     refuses(DATA, ['"choices" holds 1'], *compare(row | {"choices": [" waits"]}))
     refuses(USAGE, ["--label-words", "choices of their own"], *compare(row, "--label-words", "waits"))
 

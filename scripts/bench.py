@@ -88,16 +88,23 @@ def workloads(arguments):
 
 # --- one measurement ----------------------------------------------------------------------------------------------
 
+# A process begins with the peak of the one that started it, and this one holds PyTorch: a small one stands between.
+LAUNCHER = """import resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+open(sys.argv[1], "w").write(f"{status} {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}")"""
+
+
 def run_process(command, **options):
     """Its standard output, wall seconds and peak resident bytes."""
-    start = time.time()
-    with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen([str(word) for word in command], stdout=out, **options)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            sys.exit(f"{command} ended with status {status}")
-        out.seek(0)
-        return out.read(), start, time.time() - start, usage.ru_maxrss * 1024
+    with tempfile.TemporaryDirectory() as folder:
+        usage, words = Path(folder) / "usage", [str(word) for word in command]
+        start = time.time()
+        out = subprocess.run([sys.executable, "-S", "-c", LAUNCHER, usage, *words], stdout=subprocess.PIPE, text=True, **options).stdout
+        wall = time.time() - start
+        status, peak = map(int, usage.read_text().split())
+    if status:
+        sys.exit(f"{words} ended with status {status}")
+    return out, start, wall, peak * 1024
 
 
 def run_ours(arguments, folder: Path, spec: dict, kind: str):

@@ -73,14 +73,16 @@ double loss_of(const Extent& row, double exponentials, float at_target, std::int
   return (1 - smoothing) * loss + smoothing * (normaliser - row.sum / static_cast<double>(count));
 }
 
+}  // namespace
+
 LORA_EVERY_VECTOR_WIDTH
-double loss_only(const float* x, std::int64_t count, std::int64_t target, double smoothing) {
+double softmax_loss(const float* x, std::int64_t count, std::int64_t target, double smoothing) {
   const Extent row = extent(x, count, smoothing != 0);
   return loss_of(row, exponential_sum<false>(x, count, row.largest), x[target], count, smoothing);
 }
 
 LORA_EVERY_VECTOR_WIDTH
-double loss_and_gradient(float* x, std::int64_t count, std::int64_t target, double smoothing) {
+double softmax_loss_gradient(float* x, std::int64_t count, std::int64_t target, double smoothing) {
   const float at_target = x[target];
   const Extent row = extent(x, count, smoothing != 0);
   const double exponentials = exponential_sum<true>(x, count, row.largest);
@@ -89,16 +91,6 @@ double loss_and_gradient(float* x, std::int64_t count, std::int64_t target, doub
   for (std::int64_t i = 0; i < count; ++i) x[i] = x[i] * scale - share;
   x[target] -= static_cast<float>(1 - smoothing);
   return loss_of(row, exponentials, at_target, count, smoothing);
-}
-
-}  // namespace
-
-double softmax_loss(const float* x, std::int64_t count, std::int64_t target, double smoothing) {
-  return loss_only(x, count, target, smoothing);
-}
-
-double softmax_loss_gradient(float* x, std::int64_t count, std::int64_t target, double smoothing) {
-  return loss_and_gradient(x, count, target, smoothing);
 }
 
 }  // namespace lora

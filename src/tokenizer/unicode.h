@@ -21,6 +21,7 @@ std::string replace_invalid_utf8(std::string_view bytes);
 bool is_white_space(char32_t c);      ///< property White_Space
 bool is_punctuation(char32_t c);      ///< category P
 bool is_number(char32_t c);           ///< category N
+bool is_letter(char32_t c);           ///< category L
 bool is_combining_mark(char32_t c);   ///< category M
 bool is_nonspacing_mark(char32_t c);  ///< category Mn
 bool is_control_like(char32_t c);     ///< categories Cc, Cf and Co

@@ -37,6 +37,7 @@ double CocoRougeL::text_score(const ScoredText& text) const {
   double precision = 0, recall = 0;
   for (const std::string& reference : text.references) {
     const Words expected = words_coco(reference);
+    if (words.empty() && expected.empty()) return 1;
     if (words.empty() || expected.empty()) continue;
     const double common = common_subsequence(words, expected);
     precision = std::max(precision, common / static_cast<double>(words.size()));

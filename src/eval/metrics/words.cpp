@@ -172,9 +172,22 @@ Words words_squad(const std::string& text) {
   for (const char c : lower_case(text)) {
     if (!is_ascii_punctuation(c)) line += c;
   }
-  Words words = split_words(line);
-  std::erase_if(words, [](const std::string& word) { return word == "a" || word == "an" || word == "the"; });
-  return words;
+  std::string kept, run;
+  const auto end_run = [&] {
+    kept += run == "a" || run == "an" || run == "the" ? " " : run;
+    run.clear();
+  };
+  for (std::size_t at = 0; at < line.size();) {
+    const char32_t c = next_char(line, at);
+    if (is_letter(c) || is_number(c)) {
+      append_utf8(run, c);
+    } else {
+      end_run();
+      append_utf8(kept, c);
+    }
+  }
+  end_run();
+  return split_words(kept);
 }
 
 }  // namespace lora

@@ -33,7 +33,8 @@ Words words_coco(const std::string& text);
 /// As rouge_score without stemming: runs of a-z and 0-9 after lower-casing.
 Words words_rouge(const std::string& text);
 
-/// As SQuAD's evaluation: lower case, without punctuation and the articles a, an, the.
+/// As SQuAD's evaluation: lower case, without ASCII punctuation, then a space for every run of letters and
+/// numbers that is an article (a, an, the).
 Words words_squad(const std::string& text);
 
 }  // namespace lora

@@ -118,11 +118,23 @@ TEST_CASE("metrics: exact match and token F1 as SQuAD defines them, by hand") {
   CHECK(both("The  Cat!", {"dog", "a cat"}) == std::pair(1.0, 1.0));
   CHECK(both("", {"the"}) == std::pair(1.0, 1.0));
   CHECK(both("", {"cat"}) == std::pair(0.0, 0.0));
+  // An article is a run of letters: quotation marks and dashes beyond ASCII end it, a combining mark as well.
+  CHECK(both("“The cat”", {"“cat”"}) == std::pair(0.0, 0.0));
+  CHECK(both("“The cat”", {"“ cat”"}) == std::pair(1.0, 1.0));
+  CHECK(both("the–end", {"–end"}) == std::pair(1.0, 1.0));
+  CHECK(both("thé an\u0301", {"thé \u0301"}) == std::pair(1.0, 1.0));
   // "cat sat sat" beside "cat sat on mat": two common words, P 2/3, R 2/4.
   const auto [exact, f1] = both("the cat sat, sat", {"a cat sat on the mat"});
   CHECK(exact == 0);
   is_near(f1, 2 * (2.0 / 3) * (2.0 / 4) / (2.0 / 3 + 2.0 / 4), 1e-12);
   is_near(score_of("token_f1", {{"x", {"x"}}, {"x", {"y"}}}), 0.5, 1e-12);
+}
+
+TEST_CASE("metrics: ROUGE-L of captions is 1 for two texts without words") {
+  CHECK(score_of("rouge_l_coco", {{"...", {"!"}}}) == 1);
+  CHECK(score_of("rouge_l_coco", {{"...", {"a cat", ""}}}) == 1);
+  CHECK(score_of("rouge_l_coco", {{"", {"a cat"}}}) == 0);
+  CHECK(score_of("rouge_l_coco", {{"a cat", {""}}}) == 0);
 }
 
 TEST_CASE("metrics: caption code's tokens are those of the Penn Treebank tokenizer on the fixtures") {

@@ -8,6 +8,7 @@ namespace lora {
 namespace {
 
 constexpr int kBins = 10;
+constexpr double kRounding = 1e-13;  ///< relative; of sums that should be equal
 
 std::size_t classes_of(const Statistics& counts) { return counts.size() / 3; }
 double right(const Statistics& counts, std::size_t label) { return counts[3 * label]; }
@@ -62,7 +63,8 @@ double matthews(const Statistics& counts) {
     return sum_over_classes(
         counts, [&](const Statistics& all, std::size_t label) { return a(all, label) * b(all, label); });
   };
-  const double scale = std::sqrt(rows * rows - sum_of_products(there, there)) *
+  const double others = rows - sum_over_classes(counts, there);  // a class that nobody predicts
+  const double scale = std::sqrt(rows * rows - sum_of_products(there, there) - others * others) *
                        std::sqrt(rows * rows - sum_of_products(predicted, predicted));
   return scale > 0 ? (sum_over_classes(counts, right) * rows - sum_of_products(there, predicted)) / scale : 0;
 }
@@ -79,8 +81,11 @@ std::vector<Statistics> moments(const std::vector<double>& truth, const std::vec
 
 double correlation(const Statistics& moments) {
   const double count = moments[0], mean_a = moments[1] / count, mean_b = moments[2] / count;
-  const double scale =
-      std::sqrt(moments[3] / count - mean_a * mean_a) * std::sqrt(moments[4] / count - mean_b * mean_b);
+  const auto deviation = [](double mean_square, double mean) {
+    const double variance = mean_square - mean * mean;
+    return variance > kRounding * mean_square ? std::sqrt(variance) : 0;
+  };
+  const double scale = deviation(moments[3] / count, mean_a) * deviation(moments[4] / count, mean_b);
   return scale > 0 ? (moments[5] / count - mean_a * mean_b) / scale : 0;
 }
 

@@ -19,7 +19,8 @@ double f1_of_class(const Statistics& counts, std::size_t label);
 double f1_macro(const Statistics& counts);
 /// Of the decisions of all classes together.
 double f1_micro(const Statistics& counts);
-/// Matthews' correlation coefficient for any number of classes; 0 if a margin is empty.
+/// Matthews' correlation coefficient for any number of classes; 0 if a margin is empty. Rows of none of the
+/// classes are a class of their own.
 double matthews(const Statistics& counts);
 
 /// For each pair {1, a, b, aa, bb, ab} with both measured from the mean of `truth`.

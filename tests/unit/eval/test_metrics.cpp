@@ -223,6 +223,20 @@ TEST_CASE("metrics: an unknown name is refused with the nearest") {
   lora::test::require_error([] { find_text_metric("blue"); }, ExitCode::usage, {"\"blue\""});
 }
 
+TEST_CASE("metrics: a side that does not vary correlates with nothing, however its sums are rounded") {
+  const double constant = 3.5;
+  for (const double value : {constant, static_cast<double>(1.4f), 1.0, 1e5 / 3, 0.0})
+    CHECK(correlation(sum_of(moments({2.4, 3.8, 1.0, -2.5, 0.1}, {value, value, value, value, value}))) == 0);
+  CHECK(correlation(sum_of(moments({constant, constant, constant}, {1, 2, 4}))) == 0);
+}
+
+TEST_CASE("metrics: rows of none of the classes are a class of their own to Matthews' coefficient") {
+  // As six classes know it: 2 of 5 right, the last two are of a class that nobody predicts.
+  const std::vector<std::int64_t> predicted{0, 1, 1, 0, 1};
+  CHECK(matthews(counts_of({0, 1, 0, -1, -1}, predicted)) ==
+        Catch::Detail::Approx(matthews(counts_of({0, 1, 0, 5, 5}, predicted))));
+}
+
 TEST_CASE("metrics: calibration error of known confidences") {
   // bin (0.8, 0.9]: accuracy 1/2, confidence 0.9; bin (0.5, 0.6]: 1, 0.6
   CHECK(calibration_error_of({0.9, 0.9, 0.6, 0.6}, {true, false, true, true}) == Catch::Detail::Approx(0.4));

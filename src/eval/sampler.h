@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "lora/tokenizer/tokenizer.h"
 
@@ -19,13 +20,24 @@ struct SamplingOptions {
 
 /// Changes scores (float32 [vocabulary] on the CPU, logits or log-probabilities) by what the row already
 /// holds, as transformers' processors: a seen token's score s becomes s / penalty if positive, else s *
-/// penalty; a token that would repeat an n-gram gets -inf.
+/// penalty; a token that would repeat an n-gram gets -inf. Ids beyond the vocabulary have no score.
 void penalise_repetition(const at::Tensor& scores, const TokenIds& row, const SamplingOptions& options);
 
-/// The next token given scores as above; ties go to the lower id. A draw is a pure function of the seed, the
-/// row and the step. As transformers' processors: temperature, then the k likeliest, then the likeliest that
-/// together hold top_p (the one that passes it included), then those at least min_p times as likely as the
-/// likeliest.
+/// Tokens that can be drawn, the likeliest first, ties by rising id. A token's probability is its weight /
+/// total.
+struct DrawnTokens {
+  std::vector<std::int32_t> ids;
+  std::vector<double> weights;
+  double total = 0;
+};
+
+/// What is drawn from at a temperature above 0, given scores as above. As transformers' processors:
+/// temperature, then the k likeliest and those that equal the last of them, then the likeliest that together
+/// hold top_p (the one that passes it included), then those at least min_p times as likely as the likeliest.
+DrawnTokens drawn_tokens(const at::Tensor& scores, const SamplingOptions& options);
+
+/// The next token given scores as above: at temperature 0 the likeliest, of equal ones that of the lower id.
+/// A draw is a pure function of the seed, the row and the step.
 std::int32_t choose_token(const at::Tensor& scores, const SamplingOptions& options, std::uint64_t row,
                           std::uint64_t step);
 

@@ -46,6 +46,8 @@ TEST_CASE("sampler: the k likeliest, and the likeliest that hold the share p, ar
   // 1 and 2 hold 0.393 each, 4 holds 0.145: the one that passes 0.8 is still in.
   CHECK(shares({.temperature = 1, .top_k = 0, .top_p = 0.8}).size() == 3);
   CHECK(shares({.temperature = 1, .top_k = 0, .top_p = 0.3}).size() == 1);
+  // 1 and 2 are equally likely: neither is among the one likeliest without the other.
+  CHECK(shares({.temperature = 1, .top_k = 1}).size() == 2);
 }
 
 TEST_CASE("sampler: a draw is a function of seed, row and step") {
@@ -71,6 +73,13 @@ TEST_CASE("sampler: seen tokens are penalised by the sign of their score") {
   const at::Tensor scores = at::tensor({2.0f, -2.0f, 1.0f, 4.0f});
   penalise_repetition(scores, {0, 1, 1}, {.repetition_penalty = 2});
   CHECK(at::equal(scores, at::tensor({1.0f, -4.0f, 1.0f, 4.0f})));
+}
+
+TEST_CASE("sampler: seen tokens that the head has no score for change nothing") {
+  const at::Tensor scores = at::tensor({2.0f, -2.0f, 1.0f, 4.0f}), whole = scores.narrow(0, 0, 3);
+  penalise_repetition(whole, {3, 1, 3}, {.repetition_penalty = 2});
+  penalise_repetition(whole, {1, 3, 1}, {.no_repeat_ngram = 2});
+  CHECK(at::equal(scores, at::tensor({2.0f, -4.0f, 1.0f, 4.0f})));
 }
 
 TEST_CASE("sampler: no n-gram comes twice") {

@@ -222,8 +222,8 @@ the run folder and speaks. `--threads 0` divides the cores of a machine among it
 machine a GPU of its own.
 
 ## What is the same
-* **The plan.** Every rank knows the whole order of rows. Of an update, ordered by length, rank r of N takes rows r, r + N,
-  r + 2N and so on, so that all have rows of all lengths.
+* **The plan.** Every rank knows the whole order of rows. The rows of an update are given out from the longest on,
+  each to the rank with the fewest tokens so far.
 * **The maths.** Losses, label counts and gradients are summed over ranks before the division by the labels of the whole
   update: but for the order of float32 sums, and for dropout, N ranks do what one process does.
 * **The bits.** Gradients lie in one buffer and are summed once per update. MPI only moves bytes: every rank gets one slice of

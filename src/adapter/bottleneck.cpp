@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "adapter/dropout.h"
 #include "adapter/methods.h"
 #include "lora/base/error.h"
 #include "lora/base/text.h"
@@ -43,8 +44,8 @@ class BottleneckMethod : public Method {
   at::Tensor forward(const SiteValues& values, const Target&, const SiteTensors& tensors,
                      const MethodConfig& config, bool training) const override {
     const at::Tensor y = values.output.to(tensors.at(kDownWeight).scalar_type());
-    at::Tensor inner = at::linear(y, tensors.at(kDownWeight), tensors.at(kDownBias)).relu();
-    if (config.dropout > 0 && training) inner = at::dropout(inner, config.dropout, true);
+    const at::Tensor down = at::linear(y, tensors.at(kDownWeight), tensors.at(kDownBias)).relu();
+    const at::Tensor inner = with_dropout(down, config.dropout, training);
     return (y + at::linear(inner, tensors.at(kUpWeight), tensors.at(kUpBias)))
         .to(values.output.scalar_type());
   }

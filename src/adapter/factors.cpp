@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "adapter/dropout.h"
+
 namespace lora {
 namespace {
 
@@ -55,7 +57,7 @@ at::Tensor low_rank_output(const SiteValues& values, const Target& target, const
     inner = at::embedding(A.t(), values.input);
   } else {
     const at::Tensor x = values.input.to(A.scalar_type());
-    inner = at::linear(at::dropout(x, config.dropout, training), A);
+    inner = at::linear(with_dropout(x, config.dropout, training), A);
   }
   // Scaled where there are r features, not out of them: less to multiply, forward and backward.
   return at::linear(inner * config.scale(), spread_rows(B, target));

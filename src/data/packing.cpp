@@ -16,6 +16,20 @@ void sort_by_length(std::vector<std::size_t>& numbers, const std::vector<std::in
                    [&](std::size_t a, std::size_t b) { return lengths[a] < lengths[b]; });
 }
 
+std::vector<std::vector<std::size_t>> share_out(const std::vector<std::size_t>& sorted,
+                                                const std::vector<std::int64_t>& lengths, std::size_t count) {
+  std::vector<std::vector<std::size_t>> shares(count);
+  std::vector<std::int64_t> tokens(count);
+  for (auto row = sorted.rbegin(); row != sorted.rend(); ++row) {
+    const auto least =
+        static_cast<std::size_t>(std::min_element(tokens.begin(), tokens.end()) - tokens.begin());
+    shares[least].push_back(*row);
+    tokens[least] += lengths[*row];
+  }
+  for (auto& share : shares) std::reverse(share.begin(), share.end());
+  return shares;
+}
+
 std::int64_t position_count(const std::vector<std::size_t>& rows, const std::vector<std::int64_t>& lengths,
                             Layout layout) {
   std::int64_t sum = 0, longest = 0;

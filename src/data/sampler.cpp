@@ -30,7 +30,7 @@ std::int64_t Sampler::updates_per_epoch() const {
   return (static_cast<std::int64_t>(lengths_.size()) + options_.batch_size - 1) / options_.batch_size;
 }
 
-Update Sampler::update(std::int64_t number, RowShare share) const {
+std::vector<std::size_t> Sampler::sorted_rows(std::int64_t number) const {
   const std::int64_t epoch = number / updates_per_epoch();
   if (epoch != cached_epoch_) {
     cached_order_ = epoch_order(epoch);
@@ -42,9 +42,17 @@ Update Sampler::update(std::int64_t number, RowShare share) const {
   std::vector<std::size_t> rows(cached_order_.begin() + static_cast<std::ptrdiff_t>(begin),
                                 cached_order_.begin() + static_cast<std::ptrdiff_t>(end));
   sort_by_length(rows, lengths_);
-  std::vector<std::size_t> taken;
-  for (std::size_t i = share.number; i < rows.size(); i += share.count) taken.push_back(rows[i]);
-  return {pack(taken, lengths_, options_.max_tokens, options_.layout)};
+  return rows;
+}
+
+std::vector<Update> Sampler::lanes(std::int64_t number, RowShare share, std::size_t count) const {
+  const auto taken = share_out(sorted_rows(number), lengths_, share.count)[share.number];
+  const std::int64_t budget =
+      std::max<std::int64_t>(1, options_.max_tokens / static_cast<std::int64_t>(count));
+  std::vector<Update> parts;
+  for (const auto& rows : share_out(taken, lengths_, count))
+    parts.push_back({pack(rows, lengths_, budget, options_.layout)});
+  return parts;
 }
 
 /// Shuffled rows. Bucketing sorts those of 50 updates by length and then shuffles these updates; the rows of

@@ -1,14 +1,17 @@
 #include "lora/eval/evaluate.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 
 #include "eval/device_batch.h"
 #include "eval/head_parts.h"
+#include "kernels/lanes.h"
 #include "lora/base/error.h"
 #include "lora/base/process.h"
 #include "lora/base/stop.h"
@@ -67,6 +70,14 @@ std::vector<double> log_likelihoods(const Executable& executable, const Batch& b
               cat("not enough memory to evaluate a row of ", row.ids.size(), " tokens (",
                   human_bytes(resident_bytes()), " in use, ", human_bytes(available_bytes()), " available)"),
               "lower --max-length, or close other programs");
+}
+
+/// Tokens that a lane's batches should have room for.
+constexpr std::int64_t kTokensOfLane = 256;
+
+int count_lanes(at::Device device, std::int64_t max_tokens) {
+  const std::int64_t most = std::max<std::int64_t>(1, max_tokens / kTokensOfLane);
+  return device.is_cpu() ? static_cast<int>(std::min<std::int64_t>(most, at::get_num_threads())) : 1;
 }
 
 /// Adds up what each process found of its batches. A number is zero but in one of them, so nothing is
@@ -263,9 +274,13 @@ Evaluation::Found Evaluation::pass_all(const Executable& executable, at::Device 
   Found found;
   for (const Question& question : questions_) found.scores.emplace_back(question.choices.size(), 0.0);
   found.outcomes.resize(passes_.size());
-  const auto batches = evaluation_batches(rows, max_tokens_);
-  for (std::size_t i = share.number; i < batches.size(); i += share.count)
-    pass(executable, batches[i], device, found);
+  Lanes lanes(count_lanes(device, max_tokens_), at::get_num_threads());
+  const auto batches = evaluation_batches(rows, max_tokens_ / lanes.count());
+  std::atomic<std::size_t> next = share.number;
+  lanes.run([&](std::size_t) {
+    for (std::size_t i; (i = next.fetch_add(share.count)) < batches.size();)
+      pass(executable, batches[i], device, found);  // each writes to its own rows
+  });
   if (share.count > 1) join_shares(found.scores, found.outcomes, share);
   return found;
 }

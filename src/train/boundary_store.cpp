@@ -149,6 +149,7 @@ bool BoundaryStore::read_row(std::size_t row, const at::Tensor& into) const {
 }
 
 void BoundaryStore::write(const std::vector<std::size_t>& rows, const at::Tensor& boundary) {
+  const std::lock_guard lock(mutex_);
   if (!writes_) return;
   try {
     for_each_part(rows, boundary, [&](std::size_t row, const at::Tensor& part) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,7 @@ class BoundaryStore {
   BoundaryStore(const BoundaryStore&) = delete;
   BoundaryStore& operator=(const BoundaryStore&) = delete;
 
-  /// Sets batch.inputs.boundary of a micro-batch of these rows.
+  /// Sets batch.inputs.boundary of a micro-batch of these rows. Lanes may call it at the same time.
   void attach(Batch& batch, const std::vector<std::size_t>& rows);
 
   const std::filesystem::path& path() const { return path_; }
@@ -60,6 +61,7 @@ class BoundaryStore {
   std::uint64_t bytes_ = 0;
   std::filesystem::path path_;
   int file_ = -1;
+  std::mutex mutex_;    ///< of what writes, which moves the file's position
   bool writes_ = true;  ///< until the disk does not take more
 };
 

@@ -10,7 +10,6 @@
 #include "lora/base/error.h"
 #include "lora/base/log.h"
 #include "lora/base/process.h"
-#include "lora/base/random.h"
 #include "lora/base/stop.h"
 #include "lora/base/text.h"
 #include "train/memory_meter.h"
@@ -31,13 +30,6 @@ std::string rows_of(const Session& session, const Update& update) {
   return join_first(lines, kNamedRows);
 }
 
-/// Dropout of an update is a function of seed, rank and number, so that there is no state to keep.
-void seed_dropout(const Session& session, std::int64_t number) {
-  const auto seed = static_cast<std::uint64_t>(session.config.seed),
-             rank = static_cast<std::uint64_t>(session.ranks.rank());
-  at::manual_seed(CounterRandom(seed, rank).bits(static_cast<std::uint64_t>(number)));
-}
-
 }  // namespace
 
 Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Trainee& trainee, RunFolder* run,
@@ -50,7 +42,8 @@ Loop::Loop(const Session& session, const Plan& plan, const Sampler& sampler, Tra
       profile_(profile),
       progress_(run && stderr_is_terminal()),
       checkpoints_(session.config.out, session.config.keep_checkpoints),
-      gradients_(trainee.adapter()) {}
+      gradients_(trainee.adapter()),
+      stepper_(session, trainee, sampler.layout(), plan.lanes, profile) {}
 
 Outcome Loop::run() {
   start_ = monotonic_seconds() - state_.seconds;
@@ -172,11 +165,10 @@ void Loop::update(std::int64_t number) {
 
 StepResult Loop::step(std::int64_t number) {
   try {
-    const Update rows =
-        profiled(profile_, Phase::data, [&] { return sampler_.update(number, session_.share()); });
-    seed_dropout(session_, number);
-    return run_step(session_, trainee_, rows, sampler_.layout(), plan_.schedule.at(number), state_.parts,
-                    profile_);
+    const auto lanes = static_cast<std::size_t>(stepper_.lanes());
+    const auto rows =
+        profiled(profile_, Phase::data, [&] { return sampler_.lanes(number, session_.share(), lanes); });
+    return stepper_.run(rows, number, plan_.schedule.at(number), state_.parts);
   } catch (const Error& error) {
     trainee_.set_training(false);
     if (error.code() != ExitCode::memory || number == 0) throw;

@@ -38,7 +38,7 @@ class Loop {
  private:
   void updates();
   void update(std::int64_t number);
-  /// run_step(), and a checkpoint before it fails for want of memory.
+  /// An update, and a checkpoint before it fails for want of memory.
   StepResult step(std::int64_t number);
   /// Validation, checkpoints and the end of what was asked for; false if the training is over.
   bool after_update();
@@ -74,6 +74,7 @@ class Loop {
   LoopState state_;
   CheckpointStore checkpoints_;
   GradientCheck gradients_;
+  Stepper stepper_;
   double start_ = 0;
   bool update_was_good_ = true;
 };

@@ -27,9 +27,16 @@ at::Tensor squared_error_sum(const at::Tensor& outputs, const at::Tensor& target
   return at::mse_loss(outputs.squeeze(1).to(at::kFloat), targets, at::Reduction::Sum);
 }
 
-/// Backward from the loss of logits that `logits` makes.
+/// A loss, and the gradient of what was asked for.
+struct LossGradient {
+  double loss;
+  at::Tensor of_input;
+};
+
+/// Backward from the loss of logits that `logits` makes, to trained tensors and to `input`.
 template <class Logits>
-double loss_at_once(Logits logits, const at::Tensor& targets, const Objective& objective, Profile* profile) {
+LossGradient loss_at_once(Logits logits, const at::Tensor& targets, const Objective& objective,
+                          GradientSum& gradients, Profile* profile, const at::Tensor& input = {}) {
   const at::Tensor loss = profiled(profile, Phase::forward, [&] {
     return objective.task == Task::regression
                ? squared_error_sum(logits(), targets)
@@ -37,24 +44,26 @@ double loss_at_once(Logits logits, const at::Tensor& targets, const Objective& o
   });
   const double value = loss.item<double>();
   const Profile::Scope scope(profile, Phase::backward);
-  if (std::isfinite(value)) (objective.scale == 1 ? loss : loss * objective.scale).backward();
-  return value;
+  if (!std::isfinite(value)) return {value, {}};
+  return {value, gradients.backward(objective.scale == 1 ? loss : loss * objective.scale, {}, input)};
 }
 
 double loss_by_parts(const Executable& executable, const Batch& batch, const Objective& objective,
-                     Profile* profile) {
+                     GradientSum& gradients, Profile* profile) {
   const at::Tensor rows = profiled(profile, Phase::forward,
                                    [&] { return executable.before_head(batch.inputs, batch.positions); });
-  std::vector<at::Tensor> gradients;
+  std::vector<at::Tensor> upstream;
   double sum = 0;
   for_each_head_part(rows.detach(), [&](std::int64_t begin, const at::Tensor& part) {
     at::Tensor leaf = part.detach().set_requires_grad(rows.requires_grad());
     const at::Tensor targets = batch.targets.narrow(0, begin, leaf.size(0));
-    sum += loss_at_once([&] { return executable.head(leaf); }, targets, objective, profile);
-    if (leaf.grad().defined()) gradients.push_back(leaf.grad());
+    const auto [loss, gradient] =
+        loss_at_once([&] { return executable.head(leaf); }, targets, objective, gradients, profile, leaf);
+    sum += loss;
+    if (gradient.defined()) upstream.push_back(gradient);
   });
   const Profile::Scope scope(profile, Phase::backward);
-  if (rows.requires_grad() && std::isfinite(sum)) rows.backward(at::cat(gradients));
+  if (rows.requires_grad() && std::isfinite(sum)) gradients.backward(rows, at::cat(upstream));
   return sum;
 }
 
@@ -72,14 +81,15 @@ Batch micro_batch(const Session& session, const std::vector<std::size_t>& rows, 
 }
 
 double add_loss_gradient(const Executable& executable, const Batch& batch, const Objective& objective,
-                         Profile* profile) {
+                         GradientSum& gradients, Profile* profile) {
   try {
     const bool whole = has_text_head(objective.task);
-    if (!whole && executable.splits_at_head()) return loss_by_parts(executable, batch, objective, profile);
+    if (!whole && executable.splits_at_head())
+      return loss_by_parts(executable, batch, objective, gradients, profile);
     const auto logits = [&] {
       return whole ? executable.logits(batch.inputs) : executable.logits_at(batch.inputs, batch.positions);
     };
-    return loss_at_once(logits, batch.targets, objective, profile);
+    return loss_at_once(logits, batch.targets, objective, gradients, profile).loss;
   } catch (const std::exception& error) {
     if (is_out_of_memory(error)) out_of_memory(batch);
     throw;

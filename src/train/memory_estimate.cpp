@@ -42,14 +42,14 @@ std::uint64_t MemoryEstimate::peak() const {
   return base + trained + other + std::max({update, validation, checkpoint});
 }
 
-MemoryEstimate estimate_memory(const Session& session, Trainee& trainee, const Probe& update) {
+MemoryEstimate estimate_memory(const Session& session, Trainee& trainee, const Probe& update, int lanes) {
   const std::uint64_t values = trainee.optimizer().flat_values().nbytes(), held = held_bytes();
   MemoryEstimate memory;
-  memory.trained = 4 * values;
+  memory.trained = (3 + static_cast<std::uint64_t>(lanes)) * values;  // each lane has its gradients
   memory.base = trainee.is_full() ? 0 : weight_bytes(session.model.program);
   const std::uint64_t known = memory.base + 2 * values;  // the moments come with the first update
   memory.other = held > known ? held - known : 0;
-  memory.update = update.peak_bytes;
+  memory.update = static_cast<std::uint64_t>(lanes) * update.peak_bytes;
   if (!session.valid.rows.empty()) memory.validation = validation_bytes(session, trainee);
   return memory;
 }

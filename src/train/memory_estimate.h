@@ -25,8 +25,8 @@ struct MemoryEstimate {
   std::uint64_t peak() const;
 };
 
-/// `update`: a pass over the largest micro-batch, after which every weight is in memory.
-MemoryEstimate estimate_memory(const Session& session, Trainee& trainee, const Probe& update);
+/// `update`: a pass over the largest micro-batch, after which every weight is in memory; each lane makes one.
+MemoryEstimate estimate_memory(const Session& session, Trainee& trainee, const Probe& update, int lanes);
 
 /// Sets what is not a matter of the training alone: the checkpoint, if any will be written, and what is
 /// available.

@@ -58,12 +58,17 @@ AdamW::AdamW(const std::vector<TrainedTensor>& parameters, AdamWOptions options)
     view.set_requires_grad(true);
     view.mutable_grad() = gradients_.narrow(0, offset, count).view(sizes).detach();
     *parameter = view;
+    trained_.push_back(view);
     const bool joins =
         !groups_.empty() && groups_.back().rate == rate && groups_.back().weight_decay == weight_decay;
     if (!joins) groups_.push_back({offset, 0, rate, weight_decay});
     groups_.back().length += padded(count);
     offset += padded(count);
   }
+}
+
+at::Tensor AdamW::part(const at::Tensor& flat, const at::Tensor& trained) {
+  return flat.narrow(0, trained.storage_offset(), trained.numel()).view(trained.sizes());
 }
 
 void AdamW::zero_grad() { gradients_.zero_(); }

@@ -87,22 +87,42 @@ double estimate_seconds(const Plan& plan) {
          epochs;
 }
 
+/// Tokens of an update for which a lane is worth while: with fewer its products wait for weights.
+constexpr std::int64_t kTokensOfLane = 96;
+/// Gradients of further lanes may take this share of what the model's weights take.
+constexpr std::int64_t kGradientShare = 8;
+
+int count_lanes(const Session& session, const Plan& plan) {
+  const TrainConfig& config = session.config;
+  const bool together = !session.model.program.device().is_cpu() || config.checkpoint_activations;
+  if (together && config.lanes > 1)
+    throw Error(ExitCode::usage, "--lanes are for CPUs, and not for --checkpoint-activations",
+                "leave it out");
+  if (together || config.lanes > 0) return together ? 1 : static_cast<int>(config.lanes);
+  const std::int64_t rows = std::min(config.batch_size, plan.rows) / plan.ranks;
+  const std::int64_t tokens = plan.tokens / std::max<std::int64_t>(1, plan.rows) * rows;
+  const std::int64_t affordable = 1 + plan.total_parameters / kGradientShare / plan.trainable_parameters;
+  return static_cast<int>(std::max<std::int64_t>(
+      1, std::min({std::int64_t{session.threads}, rows, tokens / kTokensOfLane, affordable})));
+}
+
 void measure_memory(Plan& plan, const Session& session, Trainee& trainee, const Sampler& sampler,
                     bool exact) {
-  const auto rows = largest_micro_batch(session, sampler);
+  const auto rows = largest_micro_batch(session, sampler, plan.lanes);
   plan.largest = exact ? measure_pass(session, trainee, rows, sampler.layout())
                        : estimate_pass(session, trainee, rows, sampler.layout());
-  plan.memory = estimate_memory(session, trainee, plan.largest);
+  plan.memory = estimate_memory(session, trainee, plan.largest, plan.lanes);
 }
 
 constexpr const char* kMemory = "memory";  ///< kind of a cache's entries
 
 /// Tells trainings that need the same memory.
-std::string memory_key(const Session& session) {
+std::string memory_key(const Session& session, const Plan& plan) {
   return sha256(cat(file_identity(session.model.program.path()), "|", program_identity(), "|", cpu_name(),
-                    "|", session.threads, "|", session.ranks.rank(), "|", session.ranks.count(), "|",
-                    training_options(session.config), "|", session.config.checkpoint_activations, "|",
-                    session.data.sha256, "|", session.valid_data ? session.valid_data->sha256 : ""));
+                    "|", session.threads, "|", plan.lanes, "|", session.ranks.rank(), "|",
+                    session.ranks.count(), "|", training_options(session.config), "|",
+                    session.config.checkpoint_activations, "|", session.data.sha256, "|",
+                    session.valid_data ? session.valid_data->sha256 : ""));
 }
 
 /// What the same training needed in an earlier process: its first update then waits for no measured pass.
@@ -194,7 +214,8 @@ Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler,
   plan.updates_per_epoch = sampler.updates_per_epoch();
   plan.total_updates = config.steps.value_or(config.epochs * plan.updates_per_epoch);
   plan.schedule = make_schedule(config, session.model.program.info().hidden_size, plan.total_updates);
-  const std::string key = memory_key(session);
+  plan.lanes = count_lanes(session, plan);
+  const std::string key = memory_key(session, plan);
   if (exact || !recall_memory(plan, session.model.cache, key)) {
     measure_memory(plan, session, trainee, sampler, exact);
     if (!exact) keep_memory(plan, session.model.cache, key);
@@ -217,12 +238,13 @@ std::string plan_text(const Plan& plan) {
   if (plan.ranks > 1)
     text += cat("ranks     ", plan.ranks, " processes share each update, ", plan.threads,
                 plan.threads == 1 ? " thread each\n" : " threads each\n");
-  text += cat("updates   ", plan.total_updates, " of ", plan.batch_size, " rows, ", plan.updates_per_epoch,
-              " per epoch, ", plan.packed ? "packed" : cat("padding ", percent(plan.padding_share, 1)), "\n",
-              rewrites_text(plan), "rate      ", plan.schedule.peak, " ", plan.schedule.kind, ", warm-up ",
-              plan.schedule.warmup_steps, " updates\n",
-              plan.ranks > 1 ? "memory    of each process: " : "memory    ", memory_text(plan.memory),
-              "; largest micro-batch ", plan.largest.rows, " x ", plan.largest.time, " tokens\n");
+  text +=
+      cat("updates   ", plan.total_updates, " of ", plan.batch_size, " rows, ", plan.updates_per_epoch,
+          " per epoch, ", plan.packed ? "packed" : cat("padding ", percent(plan.padding_share, 1)),
+          plan.lanes > 1 ? cat(", in ", plan.lanes, " lanes\n") : "\n", rewrites_text(plan), "rate      ",
+          plan.schedule.peak, " ", plan.schedule.kind, ", warm-up ", plan.schedule.warmup_steps, " updates\n",
+          plan.ranks > 1 ? "memory    of each process: " : "memory    ", memory_text(plan.memory),
+          "; largest micro-batch ", plan.largest.rows, " x ", plan.largest.time, " tokens\n");
   if (plan.seconds > 0) {
     text += cat("time      about ", human_seconds(plan.seconds), "; ", fixed(plan.largest.seconds, 2),
                 " s for the largest micro-batch\n");
@@ -255,6 +277,7 @@ Json plan_json(const Plan& plan) {
           {"packed", plan.packed},
           {"padding_share", plan.padding_share},
           {"batch_size", plan.batch_size},
+          {"lanes", plan.lanes},
           {"updates_per_epoch", plan.updates_per_epoch},
           {"total_updates", plan.total_updates},
           {"schedule", plan.schedule.kind},

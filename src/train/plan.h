@@ -24,6 +24,7 @@ struct TargetGroup {
 /// What a training is going to do, known before its first update.
 struct Plan {
   int ranks = 1, threads = 1;  ///< processes, and cores of each
+  int lanes = 1;               ///< groups of these that share an update
   std::string model, method, data_summary, valid_summary;
   std::vector<TargetGroup> targets;
   std::vector<std::string> saved_modules;

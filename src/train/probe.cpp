@@ -31,15 +31,17 @@ std::int64_t positions(const std::vector<EncodedRow>& rows, const std::vector<st
 
 }  // namespace
 
-std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampler& sampler) {
+std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampler& sampler, int lanes) {
   std::vector<std::size_t> largest;
   std::int64_t most = 0;
   for (std::int64_t number = 0; number < sampler.updates_per_epoch(); ++number) {
-    for (auto& rows : sampler.update(number, session.share()).micro_batches) {
-      const std::int64_t size = positions(session.rows.rows, rows, sampler.layout());
-      if (size <= most) continue;
-      most = size;
-      largest = std::move(rows);
+    for (Update& lane : sampler.lanes(number, session.share(), static_cast<std::size_t>(lanes))) {
+      for (auto& rows : lane.micro_batches) {
+        const std::int64_t size = positions(session.rows.rows, rows, sampler.layout());
+        if (size <= most) continue;
+        most = size;
+        largest = std::move(rows);
+      }
     }
   }
   return largest;
@@ -84,7 +86,8 @@ Probe extrapolated(const Probe& one, const Probe& two, std::int64_t size) {
 Probe measure(Trainee& trainee, const Batch& batch, const Objective& objective) {
   const MemoryMeter meter;
   const double start = monotonic_seconds();
-  add_loss_gradient(trainee.executable(), batch, objective);
+  GradientSum gradients;
+  add_loss_gradient(trainee.executable(), batch, objective, gradients);
   return {batch.rows, batch.time, monotonic_seconds() - start, meter.peak_bytes()};
 }
 

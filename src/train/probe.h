@@ -16,8 +16,8 @@ struct Probe {
   std::uint64_t peak_bytes = 0;  ///< tensors that the pass allocated, at their highest
 };
 
-/// Row numbers of the micro-batch with the most positions among the first epoch's updates.
-std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampler& sampler);
+/// Row numbers of the micro-batch with the most positions among the first epoch's updates by so many lanes.
+std::vector<std::size_t> largest_micro_batch(const Session& session, const Sampler& sampler, int lanes);
 
 /// Measures a pass over these rows, the second of two. Trained
 /// values stay as they are, gradients are zero afterwards.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <string_view>
+#include <utility>
 
 namespace lora {
 namespace {
@@ -63,25 +64,48 @@ ProductCount ProductCount::operator-(const ProductCount& other) const {
 }
 
 struct ProductCounter::Counter : c10::DebugInfoBase {
+  explicit Counter(c10::DebugInfoBase* outer) : outer_(dynamic_cast<Counter*>(outer)) {}
+
   std::atomic<std::int64_t> gemm{0}, attention{0};
+
+  void add(const ProductCount& products) {
+    gemm += products.gemm;
+    attention += products.attention;
+    if (outer_) outer_->add(products);
+  }
 
   static std::unique_ptr<at::ObserverContext> see(const at::RecordFunction& call) {
     const ProductCount products = products_of(call);
     auto* counter = static_cast<Counter*>(c10::ThreadLocalDebugInfo::get(slot()));
     if (!counter || products.sum() == 0) return nullptr;
-    counter->gemm += products.gemm;
-    counter->attention += products.attention;
+    counter->add(products);
     return nullptr;
   }
+
+ private:
+  Counter* outer_;  ///< of the counter in whose life this one lies
 };
 
-ProductCounter::ProductCounter()
-    : counter_(std::make_shared<Counter>()),
-      guard_(std::make_unique<c10::DebugInfoGuard>(slot(), counter_)),
-      callback_(at::addThreadLocalCallback(
-          at::RecordFunctionCallback(&Counter::see).needsInputs(true).scopes({at::RecordScope::FUNCTION}))) {}
+namespace {
 
-ProductCounter::~ProductCounter() { at::removeCallback(callback_); }
+thread_local bool is_watched = false;
+
+}  // namespace
+
+ProductCounter::ProductCounter()
+    : counter_(std::make_shared<Counter>(c10::ThreadLocalDebugInfo::get(slot()))),
+      guard_(std::make_unique<c10::DebugInfoGuard>(slot(), counter_)),
+      watches_(!std::exchange(is_watched, true)) {
+  if (watches_)
+    callback_ = at::addThreadLocalCallback(
+        at::RecordFunctionCallback(&Counter::see).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
+}
+
+ProductCounter::~ProductCounter() {
+  if (!watches_) return;
+  at::removeCallback(callback_);
+  is_watched = false;
+}
 
 ProductCount ProductCounter::count() const { return {counter_->gemm, counter_->attention}; }
 

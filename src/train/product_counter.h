@@ -20,7 +20,8 @@ struct ProductCount {
 
 /// Counts the products that the current thread computes while it lives, by the shapes of LibTorch's calls:
 /// mm, addmm, bmm, baddbmm, mv, addmv, and flash attention, of which masked scores of a causal block are not
-/// counted. Convolutions are not counted.
+/// counted. Convolutions are not counted. Counters may be nested; each counts what happens in its life, on
+/// its thread and on those that inherit the thread's information for LibTorch and have a counter, too.
 class ProductCounter {
  public:
   ProductCounter();
@@ -34,7 +35,8 @@ class ProductCounter {
   struct Counter;
   std::shared_ptr<Counter> counter_;
   std::unique_ptr<c10::DebugInfoGuard> guard_;
-  at::CallbackHandle callback_;
+  bool watches_;  ///< the first of its thread, whose callback serves all
+  at::CallbackHandle callback_ = 0;
 };
 
 }  // namespace lora

@@ -17,7 +17,7 @@ constexpr const char* kNames[] = {"data",      "forward",    "backward", "exchan
 
 /// Rows and columns of the product that shows the roof: its operands exceed the caches of a core.
 constexpr std::int64_t kSide = 1024;
-constexpr int kRepeats = 5;
+constexpr int kRepeats = 20;
 
 double measured_roof(at::ScalarType type, at::Device device) {
   const at::NoGradGuard no_grad;
@@ -32,6 +32,8 @@ double measured_roof(at::ScalarType type, at::Device device) {
   return 2.0 * kSide * kSide * kSide / best;
 }
 
+thread_local const Profile::Lane* lane_of_thread = nullptr;
+
 std::string percent(double share) { return fixed(share * 100, 1) + " %"; }
 
 std::string human_flops(double flops) { return human_count(static_cast<std::uint64_t>(flops)); }
@@ -43,37 +45,49 @@ Profile::Profile(const Program& program)
       roof_type_(program.precision() == at::kFloat  ? "fp32"
                  : program.precision() == at::kHalf ? "fp16"
                                                     : "bf16") {
-  memory_.restart_peak();
+  all_.memory.restart_peak();
 }
+
+Profile::Lane::Lane(Profile* profile, int lanes) : share_(1.0 / lanes) {
+  if (!profile) return;
+  counters_.emplace();
+  lane_of_thread = this;
+}
+
+Profile::Lane::~Lane() { lane_of_thread = nullptr; }
 
 Profile::Scope::Scope(Profile* profile, Phase phase) : profile_(profile), phase_(phase) {
   if (!profile_) return;
-  profile_->memory_.restart_peak();
-  allocated_ = profile_->memory_.allocated_bytes();
-  products_ = profile_->products_.count();
+  counters_ = lane_of_thread ? &*lane_of_thread->counters_ : &profile_->all_;
+  share_ = lane_of_thread ? lane_of_thread->share_ : 1;
+  profile_->all_.memory.restart_peak();
+  allocated_ = counters_->memory.allocated_bytes();
+  products_ = counters_->products.count();
   start_ = monotonic_seconds();
 }
 
 Profile::Scope::~Scope() {
   if (!profile_) return;
-  const MemoryMeter& memory = profile_->memory_;
+  const double seconds = monotonic_seconds() - start_;
+  const MemoryMeter& memory = profile_->all_.memory;
+  const std::lock_guard lock(profile_->mutex_);
   Cost& cost = profile_->costs_[static_cast<std::size_t>(phase_)];
-  cost.seconds += monotonic_seconds() - start_;
-  cost.allocated_bytes += memory.allocated_bytes() - allocated_;
+  cost.seconds += seconds * share_;
+  cost.allocated_bytes += counters_->memory.allocated_bytes() - allocated_;
   cost.highest_bytes = std::max(cost.highest_bytes, memory.peak_bytes());
-  cost.products += profile_->products_.count() - products_;
+  cost.products += counters_->products.count() - products_;
   const std::uint64_t live = memory.live_bytes();
   if (phase_ == Phase::forward && live > profile_->before_update_)
     profile_->kept_bytes_ = std::max(profile_->kept_bytes_, live - profile_->before_update_);
 }
 
 void Profile::begin_update() {
-  before_update_ = memory_.live_bytes();
-  large_before_update_ = memory_.large_allocations();
+  before_update_ = all_.memory.live_bytes();
+  large_before_update_ = all_.memory.large_allocations();
 }
 
 void Profile::end_update(const StepResult& result) {
-  const std::int64_t large = memory_.large_allocations() - large_before_update_;
+  const std::int64_t large = all_.memory.large_allocations() - large_before_update_;
   ++updates_;
   if (updates_ == 1) allocations_.first = large;
   if (updates_ == 2) allocations_.least = allocations_.most = large;

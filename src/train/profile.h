@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -16,11 +17,32 @@ namespace lora {
 enum class Phase { data, forward, backward, exchange, optimizer, validation, saving };
 
 /// What a training spends on each of its phases (--profile): seconds, tensor bytes, products. Counts are of
-/// the thread that makes it and of nothing before; its own life lies within that thread.
+/// the thread that makes it, of the lanes it runs, and of nothing before; its own life lies within that
+/// thread.
 class Profile {
  public:
   /// Measures what rate a large product reaches, in the type of the program's products.
   explicit Profile(const Program& program);
+
+  /// Of a thread, and of those that inherit its information for LibTorch.
+  struct Counters {
+    MemoryMeter memory;
+    ProductCounter products;
+  };
+
+  /// What a lane does in its life, on its thread, counts as a part of the time of all.
+  class Lane {
+   public:
+    Lane(Profile* profile, int lanes);
+    ~Lane();
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
+
+   private:
+    friend class Profile;
+    std::optional<Counters> counters_;
+    double share_;
+  };
 
   /// The time from construction to destruction belongs to a phase; phases do not nest. Without a profile:
   /// nothing.
@@ -34,7 +56,8 @@ class Profile {
    private:
     Profile* profile_;
     Phase phase_;
-    double start_ = 0;
+    const Counters* counters_ = nullptr;
+    double share_ = 1, start_ = 0;
     std::uint64_t allocated_ = 0;
     ProductCount products_;
   };
@@ -62,8 +85,8 @@ class Profile {
   ProductCount pass_products() const;
   double share_of_roof() const;
 
-  MemoryMeter memory_;
-  ProductCounter products_;
+  Counters all_;
+  std::mutex mutex_;  ///< of what lanes add to
   std::array<Cost, 7> costs_;
   double roof_ = 0;  ///< floating-point operations a second
   std::string roof_type_;

@@ -21,7 +21,7 @@ namespace lora {
 namespace {
 
 /// Options that do not change what is trained: where and how it is reported, saved and stopped. Threads
-/// change rounding.
+/// and lanes change rounding, and lanes what dropout drops.
 const std::set<std::string>& free_options() {
   static const std::set<std::string> names = {"resume",
                                               "allow_change",
@@ -33,6 +33,7 @@ const std::set<std::string>& free_options() {
                                               "log_every",
                                               "save_every",
                                               "threads",
+                                              "lanes",
                                               "device",
                                               "keep_checkpoints",
                                               "max_minutes",
@@ -83,9 +84,10 @@ std::vector<Difference> differences(const Session& session, const Json& recorded
 }
 
 void warn_of_other_bits(const Session& session, const Json& recorded) {
-  const Json device = recorded.value("options", Json::object()).value("device", Json());
+  const Json options = recorded.value("options", Json::object()), device = options.value("device", Json());
   const std::tuple<const char*, Json, Json> circumstances[] = {
       {"threads", recorded.value("threads", Json()), session.threads},
+      {"lanes", options.value("lanes", Json()), session.config.lanes},
       {"device", device, session.config.model.device},
       {"processor", recorded.value("cpu", Json()), cpu_name()},
       {"lora-train", recorded.value("lora", Json()), version()},

@@ -40,7 +40,7 @@ struct TrainConfig {
   std::optional<double> learning_rate;
   std::string schedule = "linear";
   double warmup = 0.03;
-  std::int64_t batch_size = 16, batch_tokens = 4096;
+  std::int64_t batch_size = 16, batch_tokens = 4096, lanes = 0;
   double weight_decay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, clip = 1.0, label_smoothing = 0;
   bool shuffle = true, pack = true, bucket = true;
   std::int64_t seed = 42;
@@ -123,6 +123,11 @@ struct TrainConfig {
     v("batch_size", batch_size, "rows per update", at_least(1));
     v("batch_tokens", batch_tokens,
       "tokens, padding included, that run at once; an update is split accordingly", at_least(1));
+    v("lanes", lanes,
+      "groups of threads that share the rows of an update and meet once in it; 0 = as many as have tokens "
+      "enough, "
+      "on CPUs, 1 = all threads share each operation",
+      at_least(0));
     v("weight_decay", weight_decay, "decoupled decay of matrices (none for norms and biases)", at_least(0));
     v("beta1", beta1, "AdamW's first decay", between(0, 0.9999999));
     v("beta2", beta2, "AdamW's second decay", between(0, 0.9999999));

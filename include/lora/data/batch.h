@@ -40,8 +40,8 @@ struct Update {
   std::vector<std::vector<std::size_t>> micro_batches;
 };
 
-/// Which rows of an update a process takes where several share it: those whose place in the update's order of
-/// lengths is `number` modulo `count`, so that all have rows of all lengths.
+/// Which rows of an update one of several takes: the longest first, each goes to the share that has the
+/// fewest tokens so far, so that all have as many.
 struct RowShare {
   std::size_t number = 0, count = 1;
 };
@@ -63,11 +63,15 @@ class Sampler {
   Sampler(const std::vector<EncodedRow>& rows, SamplerOptions options);
   std::int64_t updates_per_epoch() const;
   /// `number` counts from 0 across epochs. The rows of all shares are those of the whole update.
-  Update update(std::int64_t number, RowShare share = {}) const;
+  Update update(std::int64_t number, RowShare share = {}) const { return lanes(number, share, 1).front(); }
+  /// A share of an update in parts that run at the same time, and keep their positions within the token
+  /// budget together; some are empty if there are more of them than rows.
+  std::vector<Update> lanes(std::int64_t number, RowShare share, std::size_t count) const;
   Layout layout() const { return options_.layout; }
 
  private:
   std::vector<std::size_t> epoch_order(std::int64_t epoch) const;
+  std::vector<std::size_t> sorted_rows(std::int64_t number) const;
   std::vector<std::int64_t> lengths_;
   SamplerOptions options_;
   mutable std::int64_t cached_epoch_ = -1;

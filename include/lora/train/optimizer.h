@@ -40,6 +40,11 @@ class AdamW {
   /// mismatch error if sizes differ.
   void restore(const std::map<std::string, at::Tensor>& state);
 
+  /// The trained tensors, in the buffer's order.
+  const std::vector<at::Tensor>& trained() const { return trained_; }
+  /// What one of them has in a buffer of this optimizer's layout: a view.
+  static at::Tensor part(const at::Tensor& flat, const at::Tensor& trained);
+
   const at::Tensor& flat_values() const { return values_; }
   const at::Tensor& flat_gradients() const { return gradients_; }
   std::uint64_t moment_bytes() const { return first_moment_.nbytes() + second_moment_.nbytes(); }
@@ -53,6 +58,7 @@ class AdamW {
     double rate, weight_decay;
   };
   std::vector<Group> groups_;
+  std::vector<at::Tensor> trained_;
   std::int64_t steps_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include "lora/data/batch.h"
 #include "support/errors.h"
 
+using lora::Layout;
 using lora::Sampler;
 using lora::SamplerOptions;
 using lora::Update;
@@ -157,22 +158,51 @@ TEST_CASE("evaluation batches: all rows once, within the budget, in a fixed orde
   CHECK(lora::evaluation_batches({}, 200).empty());
 }
 
-TEST_CASE("sampler: shares of an update are its rows, each once, in equal numbers and lengths") {
+TEST_CASE("sampler: shares of an update are its rows, each once, with equally many tokens") {
   const auto rows = random_rows(1003);
   const Sampler sampler(rows, {.batch_size = 16, .max_tokens = 300});
   for (const std::size_t count : {2u, 3u, 4u}) {
     for (std::int64_t number = 0; number < sampler.updates_per_epoch(); ++number) {
       const Numbers whole = rows_of(sampler.update(number));
       Numbers shares;
+      std::int64_t least = INT64_MAX, most = 0;
       for (std::size_t share = 0; share < count; ++share) {
         const Numbers part = rows_of(sampler.update(number, {share, count}));
-        CHECK(part.size() == (whole.size() + count - 1 - share) / count);
+        std::int64_t tokens = 0;
+        for (const std::size_t row : part) tokens += static_cast<std::int64_t>(rows[row].ids.size());
+        least = std::min(least, tokens);
+        most = std::max(most, tokens);
         shares.insert(shares.end(), part.begin(), part.end());
       }
       std::sort(shares.begin(), shares.end());
       Numbers all = whole;
       std::sort(all.begin(), all.end());
       CHECK(shares == all);
+      std::size_t longest = 0;
+      for (const std::size_t row : whole) longest = std::max(longest, rows[row].ids.size());
+      CHECK(most - least <= static_cast<std::int64_t>(longest));
     }
   }
+}
+
+TEST_CASE("sampler: lanes are the rows of a share, within the token budget together") {
+  const auto rows = random_rows(203);
+  const Sampler sampler(rows, {.batch_size = 16, .max_tokens = 300, .layout = Layout::packed});
+  for (std::int64_t number = 0; number < sampler.updates_per_epoch(); ++number) {
+    Numbers all;
+    for (const lora::Update& lane : sampler.lanes(number, {1, 2}, 3)) {
+      const Numbers part = rows_of(lane);
+      all.insert(all.end(), part.begin(), part.end());
+      for (const auto& batch : lane.micro_batches) {
+        std::size_t tokens = 0;
+        for (const std::size_t row : batch) tokens += rows[row].ids.size();
+        CHECK((tokens <= 100 || batch.size() == 1));
+      }
+    }
+    Numbers share = rows_of(sampler.update(number, {1, 2}));
+    std::sort(all.begin(), all.end());
+    std::sort(share.begin(), share.end());
+    CHECK(all == share);
+  }
+  CHECK(sampler.lanes(12, {}, 20).size() == 20);  // 11 rows are left
 }

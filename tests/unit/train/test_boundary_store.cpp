@@ -50,7 +50,7 @@ Epochs train_epochs(const TrainConfig& config, bool keeps, bool shuffles = false
       const auto first = rows.begin() + static_cast<std::ptrdiff_t>(begin);
       std::int64_t parts = 1;
       const StepResult result =
-          run_step(session, trainee, {{{first, first + 3}}}, Layout::padded, 1e-2, parts);
+          Stepper(session, trainee, Layout::padded).run({Update{{{first, first + 3}}}}, 0, 1e-2, parts);
       epochs.losses.push_back(result.loss());
     }
     if (shuffles) std::rotate(rows.begin(), rows.begin() + 4, rows.end());
@@ -104,7 +104,8 @@ TEST_CASE("boundary store: training goes on where the disk takes no more") {
   const FileSizeLimit limit(600);
   std::int64_t parts = 1;
   for (int i = 0; i < 2; ++i) {
-    const StepResult result = run_step(session, trainee, {{{0, 1, 2}}}, Layout::padded, 0, parts);
+    const StepResult result =
+        Stepper(session, trainee, Layout::padded).run({Update{{{0, 1, 2}}}}, 0, 0, parts);
     CHECK(result.loss() == plain.losses[0]);
   }
 }

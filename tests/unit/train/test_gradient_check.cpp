@@ -91,7 +91,7 @@ TEST_CASE("gradients: every method and start gives all of its tensors a gradient
     GradientCheck check(trainee.adapter());
     std::int64_t parts = 1;
     for (std::int64_t i = 0; i < 2; ++i) {
-      run_step(session, trainee, {{{0, 1, 2, 3, 4, 5}}}, Layout::padded, 1e-2, parts);
+      Stepper(session, trainee, Layout::padded).run({Update{{{0, 1, 2, 3, 4, 5}}}}, 0, 1e-2, parts);
       check.look(i);
     }
     CHECK(check.is_done());

@@ -28,7 +28,7 @@ Updated update(const TrainConfig& config, double scale, double rate = 0) {
   if (trainee.loss_scale().is_on()) trainee.loss_scale().restore(state(scale));
   std::int64_t parts = 1;
   const StepResult result =
-      run_step(session, trainee, {{{0, 1, 2}, {3, 4, 5, 6}}}, Layout::padded, rate, parts);
+      Stepper(session, trainee, Layout::padded).run({Update{{{0, 1, 2}, {3, 4, 5, 6}}}}, 0, rate, parts);
   return {result, trainee.optimizer().flat_gradients().clone(), trainee.optimizer().flat_values().clone(),
           trainee.loss_scale().value()};
 }

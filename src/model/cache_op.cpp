@@ -52,10 +52,17 @@ c10::Symbol append_symbol() {
   return symbol;
 }
 
-/// The second of two concatenated tensors; null if it is not that.
+bool is_empty_constant(const Value* value) {
+  const auto tensor = torch::jit::constant_as<at::Tensor>(value);
+  return tensor && tensor->numel() == 0;
+}
+
+/// The second of two concatenated tensors, beside the empty one that caches may begin with; null if it is not
+/// that.
 Value* added_part(Value* joined) {
   if (!is_any(joined->node(), {"aten::cat"})) return nullptr;
-  const auto parts = list_elements(joined->node()->input(0));
+  auto parts = list_elements(joined->node()->input(0));
+  std::erase_if(parts, is_empty_constant);
   const auto dim = torch::jit::constant_as<std::int64_t>(joined->node()->input(1));
   return parts.size() == 2 && (dim == -2 || dim == kTime - 1) ? parts[1] : nullptr;
 }

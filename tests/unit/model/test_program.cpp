@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "lora/base/error.h"
+#include "lora/model/cached_executable.h"
 #include "lora/model/program.h"
 #include "support/catch.h"
 #include "support/script_models.h"
@@ -117,6 +118,20 @@ TEST_CASE(
     CHECK(at::equal(hooked.logits(inputs), expected));
     CHECK(calls == uses);
   }
+}
+
+TEST_CASE("program: keys and values of every exported decoder are appended where they are") {
+  int decoders = 0;
+  for (const auto& path : exported_fixtures()) {
+    INFO(path);
+    const Program program = Program::load(path);
+    if (!program.info().past) continue;
+    const auto cached = program.cached_executable();
+    REQUIRE(cached);
+    CHECK(cached->appends_in_place());
+    ++decoders;
+  }
+  CHECK((decoders > 0 || exported_fixtures().empty()));
 }
 
 TEST_CASE("program: every exported architecture has queries, keys and values, as sites or as slices") {

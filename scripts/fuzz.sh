@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# fuzz.sh [SECONDS] [TARGET...]: fuzzes parsers with AddressSanitizer and UndefinedBehaviorSanitizer, each for SECONDS (60).
+# fuzz.sh [SECONDS] [TARGET...]: fuzzes parsers with AddressSanitizer and UndefinedBehaviorSanitizer, each for
+# SECONDS (60), as many at a time as there are processors (LORA_FUZZ_JOBS).
 # With clang (apt-get install clang) libFuzzer looks for new paths through the code and keeps what it learnt in
-# build/fuzz/corpus; without, the deterministic mutations of the test `fuzz` are read. Inputs that end a parser are kept in
-# build/fuzz/found, with what was said; build/fuzz/figures.jsonl says of each target how often it ran and what it found.
+# build/fuzz/corpus; without, the deterministic mutations of the test `fuzz` are read. Inputs that end a parser are
+# kept in build/fuzz/found, with what was said; build/fuzz/figures.jsonl says of each target how often it ran and what
+# it found.
 step=fuzz
 source "$(dirname "$0")/common.sh"
 seconds=${1:-60}
 shift || true
-[[ $seconds =~ ^[0-9]+$ ]] || { sed -n '2,5s/^# //p' "$0"; exit 2; }
+[[ $seconds =~ ^[0-9]+$ ]] || { sed -n '2,7s/^# //p' "$0"; exit 2; }
 cd "$root"
 build=${LORA_FUZZ_BUILD:-$root/build/fuzz}
+jobs=${LORA_FUZZ_JOBS:-$(nproc)}
 has_libfuzzer() {
   command -v clang++ >&2 && echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' \
     | clang++ -x c++ -fsanitize=fuzzer,address,undefined - -o /dev/null
@@ -21,7 +24,7 @@ else
   say "no clang++ with libFuzzer and sanitizers (apt-get install clang): mutations of the seeds instead"
 fi
 [ -f "$build/build.ninja" ] || cmake -G Ninja -B "$build" -DLORA_FUZZ=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo "${compilers[@]}" >&2
-cmake --build "$build" --target fuzzers ${LORA_FUZZ_JOBS:+-j "$LORA_FUZZ_JOBS"} >&2
+cmake --build "$build" --target fuzzers -j "$jobs" >&2
 export OMP_NUM_THREADS=1 UBSAN_OPTIONS=print_stacktrace=1
 mkdir -p "$build/found"
 cd "$build/found"
@@ -39,16 +42,23 @@ fuzz() {
     -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$1-"
 }
 
-: > "$build/figures.jsonl"
-failed=()
+# run TARGET: fuzzes it and leaves its figures in TARGET.json.
+run() {
+  local code=0 executions
+  fuzz "$1" > "$1.log" 2>&1 || code=$?
+  executions=$(sed -nE 's/^stat::number_of_executed_units: *([0-9]+)$/\1/p; s/^.*: ([0-9]+) inputs.*$/\1/p' "$1.log" | tail -n 1)
+  printf '{"target": "%s", "seconds": %d, "executions": %d, "findings": %d}\n' "$1" "$seconds" "${executions:-0}" \
+    "$((code != 0))" > "$1.json"
+  say "$1: ${executions:-0} inputs"
+  grep -E "^(SUMMARY|artifact)|ERROR|runtime error" "$1.log" || true
+}
+
+rm -f ./*.json
 for target in "$@"; do
-  say "$target"
-  code=0
-  fuzz "$target" > "$target.log" 2>&1 || code=$?
-  grep -E "^(stat::|SUMMARY|artifact)|ERROR|runtime error|inputs" "$target.log" || true
-  executions=$(sed -nE 's/^stat::number_of_executed_units: *([0-9]+)$/\1/p; s/^.*: ([0-9]+) inputs.*$/\1/p' "$target.log" | tail -n 1)
-  printf '{"target": "%s", "seconds": %d, "executions": %d, "findings": %d}\n' "$target" "$seconds" "${executions:-0}" \
-    "$((code != 0))" >> "$build/figures.jsonl"
-  [ "$code" -eq 0 ] || failed+=("$target")
+  while [ "$(jobs -pr | wc -l)" -ge "$jobs" ]; do wait -n; done
+  run "$target" &
 done
-[ ${#failed[@]} -eq 0 ] || die "${failed[*]}: see $build/found"
+wait
+for target in "$@"; do cat "$target.json"; done > "$build/figures.jsonl"
+failed=$(sed -nE 's/^.*"target": "([^"]*)".*"findings": [1-9].*$/\1/p' "$build/figures.jsonl" | paste -sd " ")
+[ -z "$failed" ] || die "$failed: see $build/found"

@@ -52,6 +52,7 @@ c10::Symbol widened_symbol() {
 
 at::Tensor NarrowWeights::of(const at::Tensor& weight) {
   if (weight.requires_grad()) return weight.to(type_);
+  const std::lock_guard lock(mutex_);
   Entry& entry = known_[weight.unsafeGetTensorImpl()];
   const std::uint32_t version = weight._version();
   if (!entry.narrow.defined() || entry.version != version) entry = {weight, weight.to(type_), version};

@@ -2,13 +2,15 @@
 
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <mutex>
 #include <unordered_map>
 
 #include "model/uses.h"
 
 namespace lora {
 
-/// Weights in a narrower type, made when they are first used and kept for as long as the program.
+/// Weights in a narrower type, made when they are first used and kept for as long as the program. Threads may
+/// ask for them at the same time.
 class NarrowWeights {
  public:
   explicit NarrowWeights(at::ScalarType type) : type_(type) {}
@@ -22,6 +24,7 @@ class NarrowWeights {
     std::uint32_t version;
   };
   at::ScalarType type_;
+  std::mutex mutex_;
   std::unordered_map<const at::TensorImpl*, Entry> known_;
 };
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-RANK, PROMPT, HEAD_ROWS = 4, 20, 512
+RANK, PROMPT, HEAD_ROWS = 4, 20, 256
 LENGTHS = [101, 81, 121, 61, 111, 41]     # ids of a row; the last one is no input
 REWRITES = ("norm", "mlp", "rotary", "attention", "rows")
 WHOLE = ["--targets", "all-linear", "--rank", RANK]
@@ -122,6 +122,12 @@ def test_products_are_those_of_the_shapes(profile, shapes):
     check_attention(profile(), shapes)
     check_gemm(profile("--no-pack"), shapes, packed=False)
     check_attention(profile("--no-pack"), shapes, packed=False)
+
+
+def test_lanes_compute_nothing_twice(profile, shapes):
+    for check in (check_gemm, check_attention):
+        check(profile("--lanes", 2), shapes)
+    check_tokens(profile("--lanes", 2))
 
 
 def test_packing_computes_no_padding(profile):

@@ -227,10 +227,10 @@ def test_what_is_wrong_is_said_once(together, tmp_path):
 
 
 def test_memory_that_one_rank_lacks_ends_all_with_7(together, tmp_path):
-    """Of an update's two rows rank 1 has the longer, and only the address space for the shorter."""
+    """Of an update's three rows rank 0 has the longest, and rank 1 only the address space for the shortest."""
     rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(json.dumps({"text": "The dog waits. " * count}) + "\n" for count in (10, 6000)))
-    words = with_data(together(0, tmp_path / "run", "--max-length", 24000, "--batch-size", 2, "--batch-tokens", 24000), rows)
+    rows.write_text("".join(json.dumps({"text": "The dog waits. " * count}) + "\n" for count in (10, 3000, 3001)))
+    words = with_data(together(0, tmp_path / "run", "--max-length", 12100, "--batch-size", 3, "--batch-tokens", 12100), rows)
     limited = ["sh", "-c", 'ulimit -v 1000000; exec "$@"', "sh", *words]
     said = call([*map(str, launched(1)), *words, ":", "-n", "1", *limited], 7).stderr
     assert "rank 1 has failed with exit code 7" in said and "[rank 1] error: not enough memory" in said

@@ -1,8 +1,7 @@
 #include "kernels/lanes.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
-#include <c10/util/ThreadLocalDebugInfo.h>
+#include <ATen/ThreadLocalState.h>
 
 #include <algorithm>
 
@@ -27,11 +26,9 @@ Lanes::~Lanes() {
 
 void Lanes::run(const std::function<void(std::size_t)>& work) {
   if (workers_.empty()) return work(0);
-  const auto info = c10::ThreadLocalDebugInfo::current();
-  const bool differentiates = at::GradMode::is_enabled();
+  const at::ThreadLocalState state;
   const std::function<void(std::size_t)> informed = [&](std::size_t lane) {
-    const c10::DebugInfoGuard guard(info);
-    const at::AutoGradMode mode(differentiates);
+    const at::ThreadLocalStateGuard guard(state);
     work(lane);
   };
   at::set_num_threads(threads_in_lane_);  // of this thread, and of the products of all

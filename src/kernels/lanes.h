@@ -23,8 +23,9 @@ class Lanes {
 
   int count() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Runs work(0) on this thread and work(1), ..., work(count() - 1) on others, and waits for all. Whether
-  /// gradients are kept and who counts memory is the same in all. If some fail, the exception of the first.
+  /// Runs work(0) on this thread and work(1), ..., work(count() - 1) on others, and waits for all. What
+  /// this thread tells LibTorch (whether gradients are kept, who counts memory) holds in all. If some fail,
+  /// the exception of the first.
   void run(const std::function<void(std::size_t)>& work);
 
  private:

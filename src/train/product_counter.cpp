@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <string_view>
-#include <utility>
 
 namespace lora {
 namespace {
@@ -86,25 +85,17 @@ struct ProductCounter::Counter : c10::DebugInfoBase {
   Counter* outer_;  ///< of the counter in whose life this one lies
 };
 
-namespace {
-
-thread_local bool is_watched = false;
-
-}  // namespace
-
-ProductCounter::ProductCounter()
-    : counter_(std::make_shared<Counter>(c10::ThreadLocalDebugInfo::get(slot()))),
-      guard_(std::make_unique<c10::DebugInfoGuard>(slot(), counter_)),
-      watches_(!std::exchange(is_watched, true)) {
-  if (watches_)
+ProductCounter::ProductCounter() {
+  c10::DebugInfoBase* outer = c10::ThreadLocalDebugInfo::get(slot());
+  counter_ = std::make_shared<Counter>(outer);
+  guard_ = std::make_unique<c10::DebugInfoGuard>(slot(), counter_);
+  if (!outer)
     callback_ = at::addThreadLocalCallback(
         at::RecordFunctionCallback(&Counter::see).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
 }
 
 ProductCounter::~ProductCounter() {
-  if (!watches_) return;
-  at::removeCallback(callback_);
-  is_watched = false;
+  if (callback_) at::removeCallback(*callback_);
 }
 
 ProductCount ProductCounter::count() const { return {counter_->gemm, counter_->attention}; }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 namespace lora {
 
@@ -20,8 +21,8 @@ struct ProductCount {
 
 /// Counts the products that the current thread computes while it lives, by the shapes of LibTorch's calls:
 /// mm, addmm, bmm, baddbmm, mv, addmv, and flash attention, of which masked scores of a causal block are not
-/// counted. Convolutions are not counted. Counters may be nested; each counts what happens in its life, on
-/// its thread and on those that inherit the thread's information for LibTorch and have a counter, too.
+/// counted. Convolutions are not counted. Counters may be nested; each counts what happens in its
+/// life, on its thread and on those that inherit the thread's state for LibTorch.
 class ProductCounter {
  public:
   ProductCounter();
@@ -35,8 +36,7 @@ class ProductCounter {
   struct Counter;
   std::shared_ptr<Counter> counter_;
   std::unique_ptr<c10::DebugInfoGuard> guard_;
-  bool watches_;  ///< the first of its thread, whose callback serves all
-  at::CallbackHandle callback_ = 0;
+  std::optional<at::CallbackHandle> callback_;  ///< of the outermost, which serves all
 };
 
 }  // namespace lora

@@ -51,13 +51,13 @@ void Lanes::run(const std::function<void(std::size_t)>& work) {
 }
 
 void Lanes::serve(std::size_t lane) {
-  at::set_num_threads(threads_in_lane_);
   for (std::size_t round = 1;; ++round) {
     {
       std::unique_lock lock(mutex_);
       begun_.wait(lock, [&] { return ends_ || round_ >= round; });
       if (ends_) return;
     }
+    if (round == 1) at::set_num_threads(threads_in_lane_);  // not before: it holds for products of all threads
     attempt(lane);
     const std::lock_guard lock(mutex_);
     if (--running_ == 0) done_.notify_one();

@@ -9,6 +9,7 @@
 #include "merge/stored_zip.h"
 #include "merge/torch_state.h"
 #include "model/archive_code.h"
+#include "support/zip_of.h"
 #include "tokenizer/sentencepiece_model.h"
 #include "unit/tokenizer/sentencepiece_writer.h"
 
@@ -16,6 +17,7 @@ namespace lora::fuzz {
 namespace {
 
 using Inputs = std::vector<std::string>;
+using test::zip_of;
 
 template <class Number>
 std::string raw(Number value) {
@@ -82,14 +84,6 @@ Inputs overlapping_tensors() {
 void read_zip(std::string_view input) {
   const auto entries = list_zip(input, "input");
   read_archive_code(entries, input.size(), "input");
-}
-
-std::string zip_of(const std::vector<std::pair<std::string, std::string>>& entries) {
-  std::string bytes;
-  ZipWriter writer([&](std::string_view part) { bytes += part; });
-  for (const auto& [name, content] : entries) writer.add(name, content);
-  writer.finish();
-  return bytes;
 }
 
 Inputs zip_seeds() {

@@ -10,22 +10,12 @@
 #include "support/catch.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"
+#include "support/zip_of.h"
 
 using namespace lora;
 using lora::test::require_error;
 using lora::test::TemporaryFolder;
-
-namespace {
-
-std::string zip_of(const std::vector<std::pair<std::string, std::string>>& entries) {
-  std::string bytes;
-  ZipWriter writer([&](std::string_view part) { bytes += part; });
-  for (const auto& [name, content] : entries) writer.add(name, content);
-  writer.finish();
-  return bytes;
-}
-
-}  // namespace
+using lora::test::zip_of;
 
 TEST_CASE("zip: entries come back in order, aligned to 64, with their checksums") {
   const std::string zip = zip_of({{"b/one", "first"}, {"a/empty", ""}, {"c", std::string(1000, 'x')}});

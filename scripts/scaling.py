@@ -35,10 +35,11 @@ LINKS = (("10 Gbit/s Ethernet", 30e-6, 1.25e9), ("100 Gbit/s Ethernet", 10e-6, 1
 
 # --- measuring -----------------------------------------------------------------------------------------------------
 
-def launched(ranks):
+def launched(ranks, *options):
+    """The launcher's words, with which more ranks than cores get on."""
     root = ["--allow-run-as-root"] if os.getuid() == 0 else []
-    options = ["--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1", "-n", str(ranks)]
-    return ["mpirun", *root, *options] if ranks > 1 else []
+    usual = ["--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1"]
+    return ["mpirun", *root, *usual, *options, "-n", str(ranks)]
 
 
 def write_rows(path, longest):
@@ -51,7 +52,8 @@ def write_rows(path, longest):
 
 
 def training(arguments, folder, ranks, threads, *options):
-    return [*launched(ranks), arguments.bin / "lora-train", "--model", arguments.model, "--data", folder / "rows.jsonl", "--out",
+    launcher = launched(ranks) if ranks > 1 else []
+    return [*launcher, arguments.bin / "lora-train", "--model", arguments.model, "--data", folder / "rows.jsonl", "--out",
             folder / "run", "--overwrite", "--batch-size", BATCH, "--threads", threads, "--save-every", 0, *options]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from run_folders import losses_of, trained_bytes
+from scaling import launched
 
 OPTIONS = ["--steps", 24, "--batch-size", 8, "--batch-tokens", 60, "--learning-rate", 1e-3, "--threads", 1,
            "--eval-every", 6, "--seed", 7, "--log-every", 1]
@@ -32,18 +33,12 @@ def binary():
 def together(binary, fixtures):
     """together(ranks, run folder, option, ...) -> words of a training of the tiny model; 0 ranks: without a launcher."""
     def words(ranks, out, *options, launcher=()):
+        start = launched(ranks, *launcher) if ranks else []
         return [str(word) for word in (
-            *launched(ranks, *launcher), binary, "--model", fixtures / "tiny_llama.pt", "--data",
+            *start, binary, "--model", fixtures / "tiny_llama.pt", "--data",
             fixtures / "train.jsonl", "--valid", fixtures / "valid.jsonl", "--out", out, *OPTIONS, *options)]
 
     return words
-
-
-def launched(ranks, *options):
-    """The launcher's words, with which more ranks than cores get on."""
-    root = ["--allow-run-as-root"] if os.getuid() == 0 else []
-    usual = ["mpirun", *root, "--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1"]
-    return [*usual, *options, "-n", ranks] if ranks else []
 
 
 def with_data(words, file):
@@ -232,14 +227,14 @@ def test_memory_that_one_rank_lacks_ends_all_with_7(together, tmp_path):
     rows.write_text("".join(json.dumps({"text": "The dog waits. " * count}) + "\n" for count in (10, 3000, 3001)))
     words = with_data(together(0, tmp_path / "run", "--max-length", 12100, "--batch-size", 3, "--batch-tokens", 12100), rows)
     limited = ["sh", "-c", 'ulimit -v 1000000; exec "$@"', "sh", *words]
-    said = call([*map(str, launched(1)), *words, ":", "-n", "1", *limited], 7).stderr
+    said = call([*launched(1), *words, ":", "-n", "1", *limited], 7).stderr
     assert "rank 1 has failed with exit code 7" in said and "[rank 1] error: not enough memory" in said
 
 
 def test_ranks_with_other_files_are_refused(together, fixtures, tmp_path):
     words = together(0, tmp_path / "run")
     other = with_data(words, fixtures / "valid.jsonl")
-    said = call([*map(str, launched(1)), *words, ":", "-n", "1", *other], 5).stderr
+    said = call([*launched(1), *words, ":", "-n", "1", *other], 5).stderr
     assert "ranks differ from rank 0: rank 1: data" in said and said.count("error: ") == 1
 
 

@@ -110,15 +110,16 @@ bool BoundaryStore::begin(const std::string& key) {
 }
 
 template <class Function>
-void BoundaryStore::for_each_part(const std::vector<std::size_t>& rows, const at::Tensor& boundary,
-                                  Function function) const {
+bool BoundaryStore::all_parts(const std::vector<std::size_t>& rows, const at::Tensor& boundary,
+                              Function function) const {
   const bool packed = boundary.size(0) == 1;
   std::int64_t place = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const at::Tensor all = boundary[packed ? 0 : static_cast<std::int64_t>(i)];
-    function(rows[i], all.narrow(0, packed ? place : 0, lengths_[rows[i]]));
+    if (!function(rows[i], all.narrow(0, packed ? place : 0, lengths_[rows[i]]))) return false;
     place += lengths_[rows[i]];
   }
+  return true;
 }
 
 void BoundaryStore::attach(Batch& batch, const std::vector<std::size_t>& rows) {
@@ -133,10 +134,8 @@ void BoundaryStore::attach(Batch& batch, const std::vector<std::size_t>& rows) {
 }
 
 bool BoundaryStore::read(const std::vector<std::size_t>& rows, at::Tensor& boundary) const {
-  bool all = true;
-  for_each_part(rows, boundary,
-                [&](std::size_t row, const at::Tensor& part) { all = all && read_row(row, part); });
-  return all;
+  return all_parts(rows, boundary,
+                   [&](std::size_t row, const at::Tensor& part) { return read_row(row, part); });
 }
 
 bool BoundaryStore::read_row(std::size_t row, const at::Tensor& into) const {
@@ -152,12 +151,13 @@ void BoundaryStore::write(const std::vector<std::size_t>& rows, const at::Tensor
   const std::lock_guard lock(mutex_);
   if (!writes_) return;
   try {
-    for_each_part(rows, boundary, [&](std::size_t row, const at::Tensor& part) {
+    all_parts(rows, boundary, [&](std::size_t row, const at::Tensor& part) {
       const at::Tensor values = part.contiguous();
       const std::uint64_t mark = kWritten | zip_checksum(bytes_of(values));
       if (::lseek(file_, static_cast<off_t>(positions_[row]), SEEK_SET) < 0) throw_errno("write", path_);
       write_all(file_, {reinterpret_cast<const char*>(&mark), sizeof mark}, path_);
       write_all(file_, bytes_of(values), path_);
+      return true;
     });
   } catch (const Error& error) {
     writes_ = false;

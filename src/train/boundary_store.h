@@ -47,10 +47,10 @@ class BoundaryStore {
   bool read(const std::vector<std::size_t>& rows, at::Tensor& boundary) const;
   bool read_row(std::size_t row, const at::Tensor& into) const;
   void write(const std::vector<std::size_t>& rows, const at::Tensor& boundary);
-  /// function(row, its [time, d] of a batch's activation).
+  /// True if function(row, its [time, d] of a batch's activation) is for all of them; ends at the first for
+  /// which it is not.
   template <class Function>
-  void for_each_part(const std::vector<std::size_t>& rows, const at::Tensor& boundary,
-                     Function function) const;
+  bool all_parts(const std::vector<std::size_t>& rows, const at::Tensor& boundary, Function function) const;
 
   const Session& session_;
   const Trainee& trainee_;

@@ -11,6 +11,7 @@
 #include "lora/base/process.h"
 #include "lora/base/stop.h"
 #include "lora/base/text.h"
+#include "lora/checkpoint/adapter_folder.h"
 #include "lora/config/check.h"
 #include "train/boundary_store.h"
 #include "train/eva.h"
@@ -191,6 +192,10 @@ bool is_finished_run(const TrainConfig& config) {
          std::filesystem::exists(std::filesystem::path(config.out) / "report.json");
 }
 
+void check_tokenizer_of(const std::string& adapter, const LoadedModel& model) {
+  model.check_tokenizer(cat("adapter ", adapter), read_adapter_folder(adapter).provenance.tokenizer_hash);
+}
+
 constexpr const char* kOneFolder = "the run folder must be one that all machines see";
 
 std::optional<TrainingState> read_state(const Session& session) {
@@ -231,6 +236,7 @@ int train_together(const TrainConfig& config, Ranks& ranks) {
   const bool eva = config.init == "eva" && config.init_adapter.empty();
   Trainee trainee(config, session.model.program, [&](Adapter& adapter) {
     if (eva) initialise_eva(session, sampler, adapter);
+    if (!config.init_adapter.empty()) check_tokenizer_of(config.init_adapter, session.model);
   });
   if (session.task() == Task::regression && config.init_adapter.empty())
     trainee.start_outputs_at(mean_value(session.rows.rows));

@@ -193,6 +193,11 @@ def test_an_adapter_of_another_model(refuses, baking, comparison, trained, fixtu
     assert not (tmp_path / "out.pt").exists()
 
 
+def test_a_training_from_an_adapter_of_another_tokenizer(refuses, train, trained, fixtures):
+    refuses(MISMATCH, ["adapter ", "another tokenizer", "hint: "],
+            *train("--init-adapter", trained.adapter, "--tokenizer", fixtures / "hf/tiny_gpt2"))
+
+
 def test_an_adapter_of_a_base_of_the_same_shapes(run, refuses, train, baking, comparison, trained, tmp_path):
     run(*train("--seed", 7))
     adapter, parts = tmp_path / "run/adapter", ["the same names and shapes", "hint: trained on base"]

@@ -9,18 +9,28 @@ namespace {
 
 constexpr const char* kOwnPrefix = "lora.";
 constexpr const char *kFormat = "lora.format", *kBase = "lora.base_fingerprint",
-                     *kTokenizer = "lora.tokenizer_hash", *kConfig = "lora.config", *kBlocks = "lora.blocks";
+                     *kTokenizer = "lora.tokenizer_hash", *kConfig = "lora.config", *kBlocks = "lora.blocks",
+                     *kLabels = "lora.labels";
 constexpr const char* kFormatVersion = "1";
 
 bool is_reserved(const std::string& key) {
   return key == kFormat || key == kBase || key == kTokenizer || key == kConfig || key == kBlocks ||
-         key == kContentHashKey;
+         key == kLabels || key == kContentHashKey;
 }
 
 /// Empty if absent.
 std::string value_of(const Metadata& metadata, const char* key) {
   const auto found = metadata.find(key);
   return found == metadata.end() ? std::string() : found->second;
+}
+
+std::vector<std::string> parse_labels(const std::string& text, const JsonOrigin& origin) {
+  std::vector<std::string> labels;
+  if (text.empty()) return labels;
+  const Json parts = parse_json(text, {cat(origin.place, " ", kLabels), origin.code});
+  if (!parts.is_array()) throw Error(origin.code, cat(origin.place, ": ", kLabels, " is no list"));
+  for (const Json& label : parts) labels.push_back(json_string(label, kLabels, origin));
+  return labels;
 }
 
 }  // namespace
@@ -36,6 +46,7 @@ Metadata adapter_metadata(const AdapterProvenance& provenance, const Json& confi
     for (const RankBlock& block : stacked) parts[module].push_back({block.slice, block.rank});
   }
   if (!parts.empty()) metadata[kBlocks] = parts.dump();
+  if (!provenance.labels.empty()) metadata[kLabels] = Json(provenance.labels).dump();
   for (const auto& [name, value] : provenance.facts) {
     if (is_reserved(kOwnPrefix + name) || !metadata.emplace(kOwnPrefix + name, value).second) {
       throw Error(ExitCode::internal, cat("fact \"", name, "\" has the name of another piece of metadata"));
@@ -60,6 +71,7 @@ AdapterProvenance parse_provenance(const Metadata& metadata, const JsonOrigin& o
   AdapterProvenance provenance;
   provenance.base_fingerprint = value_of(metadata, kBase);
   provenance.tokenizer_hash = value_of(metadata, kTokenizer);
+  provenance.labels = parse_labels(value_of(metadata, kLabels), origin);
   for (const auto& [key, value] : metadata) {
     if (!key.starts_with(kOwnPrefix) || is_reserved(key)) continue;
     provenance.facts[key.substr(std::string_view(kOwnPrefix).size())] = value;

@@ -17,7 +17,7 @@ using Metadata = std::map<std::string, std::string>;
 using Blocks = std::map<std::string, std::vector<RankBlock>>;
 
 /// The "lora." metadata of adapter_model.safetensors, but the content hash: format, base, tokenizer, the
-/// decisive part of the config, blocks of stacked slices, further facts.
+/// decisive part of the config, blocks of stacked slices, labels, further facts.
 Metadata adapter_metadata(const AdapterProvenance& provenance, const Json& config, const Blocks& blocks);
 
 /// True if this project wrote the file: any "lora." key.

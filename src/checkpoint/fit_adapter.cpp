@@ -46,6 +46,7 @@ class Fitter {
     for (const auto& [module, values] : tensors_.token_rows) fit_token_rows(module, values);
     adapter_.bias = folder_.config.bias;
     for (const auto& [module, value] : tensors_.embedding_copies) check_copy(module, value);
+    check_labels();
     report();
     refuse_non_finite(adapter_);
     return std::move(adapter_);
@@ -195,6 +196,29 @@ class Fitter {
     }
   }
 
+  /// The outputs of a head are classes by their order.
+  void check_labels() {
+    if (has_other_labels())
+      add_mismatch("classes", printable(cat("adapter ", join(folder_.provenance.labels, ", "), "; base ",
+                                            join(class_names(program_.info()), ", "))));
+  }
+
+  bool has_other_labels() const {
+    const auto theirs = folder_.provenance.labels, ours = class_names(program_.info());
+    return !theirs.empty() && !ours.empty() && theirs != ours;
+  }
+
+  std::string hint() const {
+    const std::string &theirs = folder_.provenance.base_fingerprint, &ours = program_.fingerprint();
+    if (!theirs.empty() && theirs != ours)
+      return cat("trained on base ", printable(folder_.provenance.base_name), " sha256 ",
+                 printable(theirs.substr(0, 12)), ", this one is ", ours.substr(0, 12));
+    if (has_other_labels())
+      return cat("export the base with --labels ", printable(join(folder_.provenance.labels, ",")),
+                 ", in the order in which the adapter was trained");
+    return "give the base model that the adapter was trained on";
+  }
+
   void report() {
     const std::string &theirs = folder_.provenance.base_fingerprint, &ours = program_.fingerprint();
     if (theirs.empty() && mismatches_.empty()) {
@@ -214,10 +238,7 @@ class Fitter {
       mismatches_.push_back(more);
     }
     for (const std::string& line : mismatches_) message += "\n" + line;
-    throw Error(ExitCode::mismatch, message,
-                foreign ? cat("trained on base ", printable(folder_.provenance.base_name), " sha256 ",
-                              printable(theirs.substr(0, 12)), ", this one is ", ours.substr(0, 12))
-                        : "give the base model that the adapter was trained on");
+    throw Error(ExitCode::mismatch, message, hint());
   }
 
   const AdapterFolder& folder_;

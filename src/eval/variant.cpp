@@ -20,16 +20,17 @@ void check_comparable(const std::filesystem::path& file, const ModelInfo& info, 
     throw Error(ExitCode::mismatch,
                 cat("model ", file.string(), " ", its, ", ", base.program.path().string(), " ", other), hint);
   };
-  const auto classes = [](const ModelInfo& model) {
-    return cat("the classes ", printable(join(model.labels, ", ")));
+  const auto classes = class_names(info), expected_classes = class_names(expected);
+  const auto listed = [](const std::vector<std::string>& names) {
+    return cat("the classes ", printable(join(names, ", ")));
   };
   if (info.task != expected.task)
     differ(cat("is ", described(info.task)), described(expected.task), "variants are compared in one task");
   if (info.vocab_size != expected.vocab_size)
     differ(cat("has a vocabulary of ", info.vocab_size), cat("one of ", expected.vocab_size),
            "variants are compared on the tokens of one tokenizer");
-  if (!info.labels.empty() && !expected.labels.empty() && info.labels != expected.labels)
-    differ(cat("has ", classes(info)), classes(expected),
+  if (!classes.empty() && !expected_classes.empty() && classes != expected_classes)
+    differ(cat("has ", listed(classes)), listed(expected_classes),
            "variants are compared on the same classes in the same order");
   const std::int64_t room = info.context_length, needed = expected.context_length;
   if (room > 0 && needed > 0 && room < needed)

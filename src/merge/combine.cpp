@@ -79,6 +79,9 @@ AdapterProvenance provenance_of(const Sources& sources, const CombineConfig& con
       shared_text(sources, [](const AdapterFolder& folder) { return folder.provenance.base_fingerprint; });
   provenance.tokenizer_hash =
       shared_text(sources, [](const AdapterFolder& folder) { return folder.provenance.tokenizer_hash; });
+  for (const CombineSource& source : sources) {
+    if (provenance.labels.empty()) provenance.labels = source.folder.provenance.labels;
+  }
   provenance.facts = {{"made_by", "combine"},
                       {"method", config.method},
                       {"sources", sources_json(sources).dump()},

@@ -55,6 +55,7 @@ class Comparison {
   std::vector<std::string> run() {
     const AdapterFolder &a = first_.folder, &b = second_.folder;
     compare("base", a.provenance.base_fingerprint.substr(0, 12), b.provenance.base_fingerprint.substr(0, 12));
+    compare("classes", join(a.provenance.labels, ", "), join(b.provenance.labels, ", "));
     compare("bias", a.config.bias, b.config.bias);
     compare("task_type", a.config.task_type, b.config.task_type);
     compare_modules();

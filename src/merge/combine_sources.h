@@ -20,8 +20,9 @@ struct CombineSource {
   bool is_plain() const;
 };
 
-/// Reads the folders. mismatch error listing everything in which they disagree: base, task, shapes and kinds
-/// of modules and whole weights, a module that one adapts and another holds whole. file error for NaN or Inf.
+/// Reads the folders. mismatch error listing everything in which they disagree: base, classes, task, shapes
+/// and kinds of modules and whole weights, a module that one adapts and another holds whole. file error for
+/// NaN or Inf.
 std::vector<CombineSource> read_sources(const std::vector<WeightedAdapterPath>& adapters);
 
 /// All modules that any source adapts, in the order of their paths.

@@ -90,6 +90,7 @@ std::vector<std::string> differing_facts(const AdapterFolder& a, const AdapterFo
            b.provenance.base_fingerprint.substr(0, 12));
   add_fact(facts, "tokenizer", a.provenance.tokenizer_hash.substr(0, 12),
            b.provenance.tokenizer_hash.substr(0, 12));
+  add_fact(facts, "classes", join(a.provenance.labels, ", "), join(b.provenance.labels, ", "));
   return facts;
 }
 

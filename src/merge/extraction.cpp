@@ -141,6 +141,10 @@ void refuse_different_models(const ModelWeights& base, const ModelWeights& tuned
     if (!base.facts().count(weight))
       lines.push_back(cat("  ", printable(weight), ": only in the tuned model"));
   }
+  const auto classes = base.provenance().labels, others = tuned.provenance().labels;
+  if (!classes.empty() && !others.empty() && classes != others)
+    lines.push_back(printable(cat("  classes: ", join(classes, ", "), " in the base, ", join(others, ", "),
+                                  " in the tuned model")));
   if (lines.empty()) return;
   throw Error(ExitCode::mismatch,
               cat("\"", base.path().string(), "\" and \"", tuned.path().string(),

@@ -33,7 +33,8 @@ struct Extraction {
   double lost_share() const;
 };
 
-/// mismatch error listing every weight that only one model has, or that has different shapes.
+/// mismatch error listing every weight that only one model has, or that has different shapes, and another
+/// order of classes.
 void refuse_different_models(const ModelWeights& base, const ModelWeights& tuned);
 
 /// Approximates tuned - base at each target, one at a time; compares all other weights. `whole` stores

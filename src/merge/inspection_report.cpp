@@ -62,6 +62,7 @@ std::string facts_text(const Inspection& found) {
   text += fact_line("base", or_unknown(provenance.base_name));
   text += fact_line("fingerprint", or_unknown(provenance.base_fingerprint));
   text += fact_line("tokenizer", or_unknown(provenance.tokenizer_hash));
+  if (!provenance.labels.empty()) text += fact_line("classes", join(provenance.labels, ", "));
   text += fact_line("parameters", cat(found.parameters, " in ", folder.tensors.size(), " tensors"));
   text += fact_line("file", cat(human_bytes(folder.bytes), ", sha256 ", folder.sha256));
   text += fact_line(
@@ -117,6 +118,7 @@ Json inspection_json(const Inspection& found) {
           {"base", folder.provenance.base_name},
           {"base_fingerprint", folder.provenance.base_fingerprint},
           {"tokenizer_hash", folder.provenance.tokenizer_hash},
+          {"labels", folder.provenance.labels},
           {"facts", folder.provenance.facts},
           {"parameters", found.parameters},
           {"bytes", folder.bytes},

@@ -37,7 +37,8 @@ class ScriptWeights : public ModelWeights {
     return {program_.info().name.empty() ? program_.path().string() : program_.info().name,
             program_.fingerprint(),
             "",
-            {}};
+            {},
+            class_names(program_.info())};
   }
 
  private:

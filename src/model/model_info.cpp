@@ -63,6 +63,13 @@ std::optional<PastShape> parse_past(const Json& methods, const JsonOrigin& origi
 
 }  // namespace
 
+std::vector<std::string> class_names(const ModelInfo& info) {
+  for (std::size_t i = 0; i < info.labels.size(); ++i) {
+    if (info.labels[i] != std::to_string(i)) return info.labels;
+  }
+  return {};
+}
+
 ModelInfo parse_model_info(const ExtraFiles& extra, const std::filesystem::path& path) {
   ModelInfo info;
   for (const auto& [name, content] : extra) {

@@ -52,7 +52,8 @@ AdapterProvenance provenance(const Session& session, std::int64_t step) {
           {{"data_sha256", session.data.sha256},
            {"step", std::to_string(step)},
            {"version", version()},
-           {"written", utc_timestamp()}}};
+           {"written", utc_timestamp()}},
+          class_names(model.program.info())};
 }
 
 std::string model_card(const Session& session, const Plan& plan, std::int64_t step, double train_loss,

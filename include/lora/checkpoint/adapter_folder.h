@@ -15,8 +15,9 @@ struct AdapterProvenance {
   std::string base_name;         ///< base_model_name_or_path
   std::string base_fingerprint;  ///< Program::fingerprint of the base
   std::string tokenizer_hash;
-  std::map<std::string, std::string>
-      facts;  ///< further "lora." metadata: data hash, run id, tool version, step
+  /// Further "lora." metadata: data hash, run id, tool version, step.
+  std::map<std::string, std::string> facts;
+  std::vector<std::string> labels = {};  ///< class_names of the base, in the order of the outputs
 };
 
 /// What adapter_config.json says (PEFT's LoraConfig).
@@ -78,9 +79,9 @@ void write_adapter_folder(const std::filesystem::path& path, const AdapterFolder
 /// unknown PEFT features by name.
 AdapterFolder read_adapter_folder(const std::filesystem::path& folder);
 
-/// Fits a folder to a program: mismatch error listing every missing, extra and misshapen tensor at once; a
-/// wrong base fingerprint is refused (a folder of another tool has none, which is logged). file error for
-/// tensors that are not finite. Tensors become float32 on the program's device.
+/// Fits a folder to a program: mismatch error listing every missing, extra and misshapen tensor and another
+/// order of classes at once; a wrong base fingerprint is refused (a folder of another tool has none, which is
+/// logged). file error for tensors that are not finite. Tensors become float32 on the program's device.
 Adapter fit_adapter(const AdapterFolder& folder, const Program& program);
 
 }  // namespace lora

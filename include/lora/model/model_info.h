@@ -41,4 +41,7 @@ struct ModelInfo {
   std::map<std::string, std::string> tokenizer_files;  ///< embedded tokenizer, as TokenizerFiles
 };
 
+/// The labels of a classifier; empty where they only count its classes: 0, 1 ...
+std::vector<std::string> class_names(const ModelInfo& info);
+
 }  // namespace lora

@@ -179,6 +179,19 @@ TEST_CASE("adapter folder: provenance comes back") {
   CHECK(folder.bytes == std::filesystem::file_size(bench.tensors()));
 }
 
+TEST_CASE("adapter folder: the classes of a head come back in their order, none where they have no names") {
+  const Bench bench(Head::classifier);
+  const Adapter adapter = random_adapter(bench.program, {"up"}, {"classifier"});
+  AdapterProvenance provenance = provenance_of(bench.program);
+  provenance.labels = {"yes, really", "no", "na\u00efve \"\U0001F600\""};
+  write_adapter_folder(bench.path(), pack_adapter(bench.program, adapter, provenance), "");
+  CHECK(read_adapter_folder(bench.path()).provenance.labels == provenance.labels);
+  require_equal(adapter, bench.read());  // the base only counts its classes
+  bench.write(adapter);
+  CHECK(read_adapter_folder(bench.path()).provenance.labels.empty());
+  CHECK(!read_safetensors(bench.tensors()).metadata.count("lora.labels"));
+}
+
 TEST_CASE("adapter folder: different ranks and scales become patterns") {
   const Bench bench;
   Adapter adapter = random_adapter(bench.program, {"c_proj", "up", "down"});

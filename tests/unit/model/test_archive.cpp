@@ -84,6 +84,9 @@ TEST_CASE("archive: metadata fill the model's description") {
   CHECK(info.pad == 0);
   CHECK_FALSE(info.eos.has_value());
   CHECK(info.labels == std::vector<std::string>{"no", "yes"});
+  CHECK(class_names(info) == info.labels);
+  CHECK(class_names({.labels = {"1", "0"}}) == std::vector<std::string>{"1", "0"});
+  CHECK(class_names({.labels = {"0", "1"}}).empty());
   CHECK(info.methods == std::vector<std::string>{"forward"});
 }
 

@@ -51,8 +51,34 @@ const std::set<std::string>& free_options() {
   return names;
 }
 
-/// What --allow-change may name besides options.
-constexpr const char* kComparedBesides[] = {"model", "tokenizer", "data", "valid", "ranks"};
+/// What a run is compared by besides options.
+struct Compared {
+  const char* name;  ///< as --allow-change has it
+  const char* key;   ///< in config.json of a run
+  Json (*now)(const Session& session);
+};
+
+constexpr Compared kCompared[] = {
+    {"ranks", "ranks", [](const Session& session) { return Json(session.ranks.count()); }},
+    {"model", "base_fingerprint",
+     [](const Session& session) { return Json(session.model.program.fingerprint()); }},
+    {"model", "base_code_sha256",
+     [](const Session& session) { return Json(session.model.program.code_hash()); }},
+    {"model", "classes",
+     [](const Session& session) {
+       const auto names = class_names(session.model.program.info());
+       return names.empty() ? Json() : Json(names);
+     }},
+    {"tokenizer", "tokenizer_sha256",
+     [](const Session& session) { return Json(session.model.tokenizer_hash); }},
+    {"data", "data_sha256", [](const Session& session) { return Json(session.data.sha256); }},
+    {"valid", "valid_sha256",
+     [](const Session& session) { return session.valid_data ? Json(session.valid_data->sha256) : Json(); }}};
+
+/// Hashes in short.
+std::string shown(const Json& content) {
+  return content.is_string() ? "sha256 " + content.get<std::string>().substr(0, 12) : content.dump();
+}
 
 struct Difference {
   std::string name, before, now;
@@ -66,20 +92,11 @@ std::vector<Difference> differences(const Session& session, const Json& recorded
     const Json old = before.value(name, Json());
     if (old != value) found.push_back({name, old.dump(), value.dump()});
   }
-  const auto compare_hash = [&](const char* name, const char* key, const std::string& hash) {
-    const Json old = recorded.value(key, Json());
-    const std::string text = old.is_string() ? old.get<std::string>() : "";
-    if (text != hash) found.push_back({name, "sha256 " + text.substr(0, 12), "sha256 " + hash.substr(0, 12)});
-  };
-  const int ranks_before = recorded.value("ranks", 1);
-  if (ranks_before != session.ranks.count())
-    found.push_back({"ranks", std::to_string(ranks_before), std::to_string(session.ranks.count())});
-  compare_hash("model", "base_fingerprint", session.model.program.fingerprint());
-  if (found.empty() || found.back().name != "model")
-    compare_hash("model", "base_code_sha256", session.model.program.code_hash());
-  compare_hash("tokenizer", "tokenizer_sha256", session.model.tokenizer_hash);
-  compare_hash("data", "data_sha256", session.data.sha256);
-  compare_hash("valid", "valid_sha256", session.valid_data ? session.valid_data->sha256 : "");
+  for (const Compared& each : kCompared) {
+    const Json old = recorded.value(each.key, Json()), value = each.now(session);
+    const bool named = !found.empty() && found.back().name == each.name;
+    if (old != value && !named) found.push_back({each.name, shown(old), shown(value)});
+  }
   return found;
 }
 
@@ -110,6 +127,12 @@ Json training_options(const TrainConfig& config) {
   return options;
 }
 
+Json compared_contents(const Session& session) {
+  Json contents = Json::object();
+  for (const Compared& each : kCompared) contents[each.key] = each.now(session);
+  return contents;
+}
+
 TrainConfig with_resumed_folder(TrainConfig config) {
   if (config.resume.empty() || config.resume == "auto") return config;
   config.out = config.resume;
@@ -125,7 +148,10 @@ TrainConfig with_absolute_paths(TrainConfig config) {
 }
 
 void check_allowed_changes(const TrainConfig& config) {
-  std::vector<std::string> known(std::begin(kComparedBesides), std::end(kComparedBesides));
+  std::vector<std::string> known;
+  for (const Compared& each : kCompared) {
+    if (known.empty() || known.back() != each.name) known.emplace_back(each.name);
+  }
   const Json options = training_options(config);
   for (const auto& [name, value] : options.items()) known.push_back(name);
   Problems problems;

@@ -20,8 +20,12 @@ void check_allowed_changes(const TrainConfig& config);
 /// The options that change what is trained, without files.
 Json training_options(const TrainConfig& config);
 
+/// What else a run is compared by, as config.json of a run records it: hashes of model, tokenizer and data,
+/// names of classes, the number of ranks.
+Json compared_contents(const Session& session);
+
 /// mismatch error that lists every difference between a run's config.json and this session: options that
-/// change the training, model, tokenizer and data by their hashes. Differences named by --allow-change are
+/// change the training, and compared_contents. Differences named by --allow-change are
 /// logged instead; a warning says what else changes the last digits: threads, device, processor, versions.
 void check_resumable(const Session& session, const std::string& recorded_config);
 

@@ -27,20 +27,14 @@ std::string targets_text(const Plan& plan) {
 }  // namespace
 
 std::string run_config_json(const Session& session, const Plan& plan) {
-  const LoadedModel& model = session.model;
-  const Json record = {{"options", Json::parse(config_json(with_absolute_paths(session.config)))},
-                       {"lora", version()},
-                       {"libtorch", TORCH_VERSION},
-                       {"cpu", cpu_name()},
-                       {"ranks", session.ranks.count()},
-                       {"threads", session.threads},
-                       {"started", utc_timestamp()},
-                       {"base_fingerprint", model.program.fingerprint()},
-                       {"base_code_sha256", model.program.code_hash()},
-                       {"tokenizer_sha256", model.tokenizer_hash},
-                       {"data_sha256", session.data.sha256},
-                       {"valid_sha256", session.valid_data ? Json(session.valid_data->sha256) : Json()},
-                       {"plan", plan_json(plan)}};
+  Json record = {{"options", Json::parse(config_json(with_absolute_paths(session.config)))},
+                 {"lora", version()},
+                 {"libtorch", TORCH_VERSION},
+                 {"cpu", cpu_name()},
+                 {"threads", session.threads},
+                 {"started", utc_timestamp()},
+                 {"plan", plan_json(plan)}};
+  record.update(compared_contents(session));
   return record.dump(2) + "\n";
 }
 

@@ -75,6 +75,12 @@ def test_a_base_of_another_order_is_refused(refuses, training, comparing, traine
     assert not (tmp_path / "out.pt").exists() and not (tmp_path / "run/adapter").exists()
 
 
+def test_a_run_does_not_go_on_with_another_order(run, refuses, training, fixtures, turned, tmp_path):
+    run(*training(fixtures / "tiny_bert.pt", tmp_path / "run", "--max-minutes", 1e-9), code=75)
+    refuses(MISMATCH, ['changed: model: ["animal","plant","tool"] -> ["tool","plant","animal"]', "--allow-change model"],
+            *training(turned, tmp_path / "run", "--resume", "auto"))
+
+
 def test_adapters_of_two_orders_are_not_combined(run, refuses, trained, tmp_path):
     combine = ["lora-merge", "combine", "--whole", "average", "--out", tmp_path / "sum", trained.adapter]
     parts = ["do not belong together: 1 mismatches", "classes: animal, plant, tool in ", "tool, plant, animal in "]

@@ -57,7 +57,7 @@ void Lanes::serve(std::size_t lane) {
       begun_.wait(lock, [&] { return ends_ || round_ >= round; });
       if (ends_) return;
     }
-    if (round == 1) at::set_num_threads(threads_in_lane_);  // not before: it holds for products of all threads
+    if (round == 1) at::set_num_threads(threads_in_lane_);  // not before: products of all threads heed it
     attempt(lane);
     const std::lock_guard lock(mutex_);
     if (--running_ == 0) done_.notify_one();

@@ -85,8 +85,11 @@ TEST_CASE("archive: metadata fill the model's description") {
   CHECK_FALSE(info.eos.has_value());
   CHECK(info.labels == std::vector<std::string>{"no", "yes"});
   CHECK(class_names(info) == info.labels);
-  CHECK(class_names({.labels = {"1", "0"}}) == std::vector<std::string>{"1", "0"});
-  CHECK(class_names({.labels = {"0", "1"}}).empty());
+  ModelInfo counted;
+  counted.labels = {"1", "0"};
+  CHECK(class_names(counted) == counted.labels);
+  counted.labels = {"0", "1"};
+  CHECK(class_names(counted).empty());
   CHECK(info.methods == std::vector<std::string>{"forward"});
 }
 

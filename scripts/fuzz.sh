@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # fuzz.sh [SECONDS] [TARGET...]: fuzzes parsers with AddressSanitizer and UndefinedBehaviorSanitizer, each for
-# SECONDS (60), as many at a time as there are processors (LORA_FUZZ_JOBS).
+# SECONDS (60), as many at a time as there are processors (LORA_FUZZ_JOBS). LORA_FUZZ_SEED lets runs begin alike.
 # With clang (apt-get install clang) libFuzzer looks for new paths through the code and keeps what it learnt in
 # build/fuzz/corpus; without, the deterministic mutations of the test `fuzz` are read. Inputs that end a parser are
 # kept in build/fuzz/found, with what was said; build/fuzz/figures.jsonl says of each target how often it ran and what
@@ -34,12 +34,12 @@ cd "$build/found"
 # fuzz TARGET: its exit code; what it says goes to TARGET.log.
 fuzz() {
   if [ ${#compilers[@]} -eq 0 ]; then
-    "$build/bin/fuzz_driver" --target "$1" --seconds "$seconds" --number "$RANDOM"
+    "$build/bin/fuzz_driver" --target "$1" --seconds "$seconds" --number "${LORA_FUZZ_SEED:-$RANDOM}"
     return
   fi
   mkdir -p "$build/corpus/$1"
   "$build/bin/fuzz_$1" "$build/corpus/$1" "$build/seeds/$1" -max_total_time="$seconds" -max_len=65536 -timeout=20 \
-    -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$1-"
+    -seed="${LORA_FUZZ_SEED:-0}" -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$1-"
 }
 
 # run TARGET: fuzzes it and leaves its figures in TARGET.json.

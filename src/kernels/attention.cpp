@@ -4,8 +4,11 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
+#include <cmath>
 #include <functional>
 #include <utility>
+
+#include "kernels/tiled_attention.h"
 
 namespace lora {
 namespace {
@@ -41,59 +44,73 @@ std::optional<at::Tensor> mask_of(const AttentionPlan& plan, BatchRows rows, con
   return mine.narrow(2, block.query, block.queries).narrow(3, block.key, block.keys);
 }
 
-/// [batch, heads, time, d] laid out as [batch, time, heads, d]: where projections want it.
-at::Tensor empty_by_time(const at::Tensor& like) {
-  return at::empty({like.size(0), like.size(2), like.size(1), like.size(3)}, like.options()).transpose(1, 2);
+/// LibTorch's flash attention, block by block: the outputs, then each block's normalisers.
+torch::autograd::variable_list flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                               const AttentionPlan& plan, double scale) {
+  const bool whole =
+      plan.rows.size() == 1 && plan.rows[0].size() == 1 && plan.rows[0][0].queries == q.size(2);
+  torch::autograd::variable_list results = {whole ? at::Tensor() : empty_by_time(q.sizes(), q.options())};
+  for_each_block(plan, q.size(0), [&](BatchRows rows, const AttentionBlock& block) {
+    auto [result, normaliser] = at::_scaled_dot_product_flash_attention_for_cpu(
+        part(q, rows, block.query, block.queries), part(k, rows, block.key, block.keys),
+        part(v, rows, block.key, block.keys), /*dropout_p=*/0, block.kind == Kind::causal,
+        mask_of(plan, rows, block), scale);
+    if (whole)
+      results[0] = result;
+    else
+      part(results[0], rows, block.query, block.queries).copy_(result);
+    results.push_back(normaliser);
+  });
+  return results;
+}
+
+AttentionGradients flash_attention_backward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
+                                            const at::Tensor& v, at::TensorList results,
+                                            const AttentionPlan& plan, double scale) {
+  // Keys may be seen by several blocks; queries belong to one.
+  const auto empty_like = [](const at::Tensor& all) { return empty_by_time(all.sizes(), all.options()); };
+  AttentionGradients gradients{empty_like(q), empty_like(k).zero_(), empty_like(v).zero_()};
+  std::size_t number = 1;
+  for_each_block(plan, q.size(0), [&](BatchRows rows, const AttentionBlock& block) {
+    const auto queries = [&](const at::Tensor& all) { return part(all, rows, block.query, block.queries); };
+    const auto keys = [&](const at::Tensor& all) { return part(all, rows, block.key, block.keys); };
+    const auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
+        queries(dout), queries(q), keys(k), keys(v), queries(results[0]), results[number++], /*dropout_p=*/0,
+        block.kind == Kind::causal, mask_of(plan, rows, block), scale);
+    queries(gradients.q).copy_(dq);
+    keys(gradients.k).add_(dk);
+    keys(gradients.v).add_(dv);
+  });
+  return gradients;
 }
 
 struct Attention : torch::autograd::Function<Attention> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& q,
                             const at::Tensor& k, const at::Tensor& v,
-                            const c10::intrusive_ptr<PlanHolder>& holder, std::optional<double> scale) {
-    const AttentionPlan& plan = holder->plan;
-    const bool whole =
-        plan.rows.size() == 1 && plan.rows[0].size() == 1 && plan.rows[0][0].queries == q.size(2);
-    at::Tensor out = whole ? at::Tensor() : empty_by_time(q);
-    torch::autograd::variable_list saved = {q, k, v, out};
-    for_each_block(plan, q.size(0), [&](BatchRows rows, const AttentionBlock& block) {
-      auto [result, normaliser] = at::_scaled_dot_product_flash_attention_for_cpu(
-          part(q, rows, block.query, block.queries), part(k, rows, block.key, block.keys),
-          part(v, rows, block.key, block.keys), /*dropout_p=*/0, block.kind == Kind::causal,
-          mask_of(plan, rows, block), scale);
-      if (whole)
-        out = result;
-      else
-        part(out, rows, block.query, block.queries).copy_(result);
-      saved.push_back(normaliser);
-    });
-    saved[3] = out;
+                            const c10::intrusive_ptr<PlanHolder>& holder, double scale) {
+    torch::autograd::variable_list saved = {q, k, v};
+    const bool tiles = tiles_fit(q, k, v, holder->plan);
+    for (const at::Tensor& result : tiles ? tiled_attention(q, k, v, holder->plan, scale)
+                                          : flash_attention(q, k, v, holder->plan, scale))
+      saved.push_back(result);
+    const at::Tensor out = saved[3];
     context->save_for_backward(std::move(saved));
     context->saved_data["plan"] = c10::IValue::make_capsule(holder);
     context->saved_data["scale"] = scale;
+    context->saved_data["tiles"] = tiles;
     return out;
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list upstream) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &dout = upstream[0];
     const auto holder = context->saved_data["plan"].toCapsule();
-    const AttentionPlan& plan = static_cast<const PlanHolder&>(*holder).plan;
-    const auto scale = context->saved_data["scale"].toOptional<double>();
-    // Keys may be seen by several blocks; queries belong to one.
-    at::Tensor dq = empty_by_time(q), dk = empty_by_time(k).zero_(), dv = empty_by_time(v).zero_();
-    std::size_t number = 4;
-    for_each_block(plan, q.size(0), [&](BatchRows rows, const AttentionBlock& block) {
-      const auto queries = [&](const at::Tensor& all) { return part(all, rows, block.query, block.queries); };
-      const auto keys = [&](const at::Tensor& all) { return part(all, rows, block.key, block.keys); };
-      const auto [one, two, three] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-          queries(dout), queries(q), keys(k), keys(v), queries(out), saved[number++], /*dropout_p=*/0,
-          block.kind == Kind::causal, mask_of(plan, rows, block), scale);
-      queries(dq).copy_(one);
-      keys(dk).add_(two);
-      keys(dv).add_(three);
-    });
-    return {dq, dk, dv, at::Tensor(), at::Tensor()};
+    const auto differentiate =
+        context->saved_data["tiles"].toBool() ? tiled_attention_backward : flash_attention_backward;
+    const AttentionGradients gradients =
+        differentiate(upstream[0], saved[0], saved[1], saved[2], at::TensorList(saved).slice(3),
+                      static_cast<const PlanHolder&>(*holder).plan, context->saved_data["scale"].toDouble());
+    return {gradients.q, gradients.k, gradients.v, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -101,7 +118,8 @@ struct Attention : torch::autograd::Function<Attention> {
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
                      std::optional<double> scale) {
-  return Attention::apply(q, k, v, c10::make_intrusive<PlanHolder>(plan), scale);
+  return Attention::apply(q, k, v, c10::make_intrusive<PlanHolder>(plan),
+                          scale.value_or(1 / std::sqrt(static_cast<double>(q.size(3)))));
 }
 
 at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -8,6 +8,7 @@
 /// for.
 #if defined(__x86_64__) && defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
+#define LORA_VECTOR_LEVELS
 #define LORA_EVERY_VECTOR_WIDTH __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define LORA_EVERY_VECTOR_WIDTH

@@ -19,10 +19,10 @@ struct Operands {
 };
 
 Operands random_operands(std::int64_t batch, std::int64_t heads, std::int64_t groups, std::int64_t queries,
-                         std::int64_t keys) {
+                         std::int64_t keys, std::int64_t d = 16) {
   at::manual_seed(3);
   const auto tensor = [&](std::int64_t own_heads, std::int64_t time) {
-    return at::randn({batch, time, own_heads, 16}).transpose(1, 2).detach().set_requires_grad(true);
+    return at::randn({batch, time, own_heads, d}).transpose(1, 2).detach().set_requires_grad(true);
   };
   return {tensor(heads, queries), tensor(heads / groups, keys), tensor(heads / groups, keys)};
 }
@@ -110,6 +110,31 @@ TEST_CASE("attention: values and gradients equal the reference for every kind of
   SECTION("packed documents") {
     const at::Tensor mask = packed_mask({17, 1, 30, 2}).reshape({1, 1, 50, 50});
     check_against_reference(random_operands(1, 4, 2, 50, 50), mask);
+  }
+  SECTION("several tiles of queries and keys, widths that are no power of two") {
+    const std::int64_t d = GENERATE(32, 80);
+    check_against_reference(random_operands(2, 4, 2, 150, 150, d), causal_mask(150).expand({2, 1, 150, 150}));
+  }
+  SECTION("packed documents of several tiles") {
+    const at::Tensor mask = packed_mask({70, 5, 131}).reshape({1, 1, 206, 206});
+    check_against_reference(random_operands(1, 3, 1, 206, 206), mask);
+  }
+  SECTION("every query sees the same keys, several tiles of them") {
+    const at::Tensor lengths = at::tensor({130, 97}).reshape({2, 1, 1, 1});
+    const at::Tensor mask = (at::arange(130) < lengths).expand({2, 1, 130, 130});
+    check_against_reference(random_operands(2, 2, 1, 130, 130), mask);
+  }
+  SECTION("a width that tiles do not have") {
+    check_against_reference(random_operands(1, 2, 1, 60, 60, 12), causal_mask(60).expand({1, 1, 60, 60}));
+  }
+  SECTION("scores far apart") {
+    Operands operands = random_operands(1, 2, 1, 140, 140);
+    operands.q = (operands.q.detach() * 40).set_requires_grad(true);
+    const auto plan = plan_attention(140, 140, true);
+    const at::Tensor out = attention(operands.q, operands.k, operands.v, plan, std::nullopt);
+    const at::Tensor mask = causal_mask(140).reshape({1, 1, 140, 140});
+    CHECK(largest_difference(
+              out, attention_reference(operands.q, operands.k, operands.v, mask, std::nullopt)) < 2e-5);
   }
   SECTION("right padding under a causal mask, a row of its own each") {
     const at::Tensor lengths = at::tensor({9, 4, 6}).reshape({3, 1, 1, 1});

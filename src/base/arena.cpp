@@ -11,6 +11,7 @@ namespace lora {
 namespace {
 
 constexpr std::size_t kPage = 4096;
+constexpr std::size_t kPiece = std::size_t{2} << 20;  ///< of what is made resident at once
 
 std::size_t whole_pages(std::size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
@@ -85,6 +86,18 @@ bool Arena::give_back(void* block) {
   }
   add_free(place, bytes);
   return true;
+}
+
+void Arena::make_resident(std::size_t bytes, const std::function<bool()>& goes_on) {
+#ifdef MADV_POPULATE_WRITE
+  const Place end = std::min(whole_pages(bytes), bytes_);
+  for (Place place = 0; place < end && goes_on(); place += kPiece) {
+    const std::size_t piece = std::min(kPiece, end - place);
+    if (::madvise(begin_ + place, piece, MADV_POPULATE_WRITE) != 0) return;
+    const std::lock_guard lock(mutex_);
+    highest_ = std::max(highest_, place + piece);
+  }
+#endif
 }
 
 std::size_t Arena::idle_bytes() {

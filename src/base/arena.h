@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -24,6 +25,10 @@ class Arena {
   void* take(std::size_t bytes);
   /// False if the block is not one of this range.
   bool give_back(void* block);
+
+  /// Makes the pages of the lowest `bytes` resident before their use, in pieces, for as long as `goes_on`.
+  /// Where the system cannot, nothing happens.
+  void make_resident(std::size_t bytes, const std::function<bool()>& goes_on);
 
   std::size_t reserved_bytes() const { return bytes_; }
 

@@ -47,14 +47,6 @@ std::string encoding_key(const LoadedModel& model, const DataSet& data, const Da
   return sha256(origin.dump());
 }
 
-/// What --cache and --cache-gib ask for.
-Cache cache_of(const ModelConfig& config) {
-  constexpr double kGib = 1 << 30;
-  const std::string folder = config.cache.value_or(default_cache_folder().string());
-  if (folder == "none") return {};
-  return {folder, static_cast<std::uint64_t>(config.cache_gib * kGib)};
-}
-
 LossOn loss_on(const std::string& word) { return word == "all" ? LossOn::all : LossOn::completion; }
 
 Overlong overlong(const std::string& word) {
@@ -67,6 +59,13 @@ TokenizerFiles tokenizer_files(const ModelConfig& config, const Program& program
 }
 
 }  // namespace
+
+Cache cache_of(const ModelConfig& config) {
+  constexpr double kGib = 1 << 30;
+  const std::string folder = config.cache.value_or(default_cache_folder().string());
+  if (folder == "none") return {};
+  return {folder, static_cast<std::uint64_t>(config.cache_gib * kGib)};
+}
 
 std::set<std::int32_t> LoadedModel::end_ids() const {
   std::set<std::int32_t> ids;
@@ -116,10 +115,10 @@ EncodedSet LoadedModel::encoded(const DataSet& data, const DataConfig& config, c
   return set;
 }
 
-LoadedModel load_model(const ModelConfig& config, const DataSet& data) {
+LoadedModel load_model(const ModelConfig& config, const DataSet& data, bool decodes) {
   const at::Device device = parse_device(config.device);
   const Cache cache = cache_of(config);
-  LoadedModel loaded{Program::load(config.path, cache), nullptr, {}, nullptr, cache};
+  LoadedModel loaded{Program::load(config.path, cache, decodes), nullptr, {}, nullptr, cache};
   loaded.program.use_rewrites(config.rewrites);
   const TokenizerFiles files = tokenizer_files(config, loaded.program);
   if (!files.empty()) {

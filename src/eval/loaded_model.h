@@ -37,9 +37,12 @@ struct LoadedModel {
   std::int32_t pad_id() const;
 };
 
-/// Loads program and tokenizer. file error if `data` holds text and no tokenizer is found; usage error for a
-/// device that this machine lacks.
-LoadedModel load_model(const ModelConfig& config, const DataSet& data);
+/// Loads program and tokenizer; `decodes`: to generate text, too. file error if `data` holds text and no
+/// tokenizer is found; usage error for a device that this machine lacks.
+LoadedModel load_model(const ModelConfig& config, const DataSet& data, bool decodes = true);
+
+/// What --cache and --cache-gib ask for.
+Cache cache_of(const ModelConfig& config);
 
 /// cpu, cuda or cuda:N; usage error if malformed or absent.
 at::Device parse_device(const std::string& name);

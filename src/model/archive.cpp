@@ -12,6 +12,7 @@
 #include "lora/base/files.h"
 #include "lora/base/text.h"
 #include "model/archive_code.h"
+#include "model/called_methods.h"
 #include "model/code_check.h"
 #include "model/import_module.h"
 #include "model/model_trust.h"
@@ -146,14 +147,16 @@ std::string short_torch_message(const std::string& what) {
   return printable(trim(text));
 }
 
-Archive load_archive(const std::filesystem::path& path, bool known_whole) {
+Archive load_archive(const std::filesystem::path& path, bool known_whole, const std::string& unneeded) {
   return reading(path, [&] {
     OpenArchive opened = open_archive(path);
     const ArchiveCode code =
         read_archive_code(opened.entries, opened.file->bytes().size(), cat("\"", path.string(), "\""));
     if (!is_own_file(path)) check_trust(opened, code, path);
     if (!known_whole) check_checksums(opened, path);
-    ImportedModule imported = import_module(opened.file, opened.entries, code);
+    ImportedModule imported = import_module(
+        opened.file, opened.entries,
+        unneeded.empty() ? code : without_method(code, unneeded, cat("\"", path.string(), "\"")));
     check_extents(imported.module, path);
     if (imported.module.hasattr("training")) imported.module.eval();
     ExtraFiles extra = extra_files(opened, path);

@@ -32,8 +32,10 @@ struct Archive {
 
 /// file error: missing, no TorchScript archive, damaged. The hint says how to make one. untrusted error:
 /// code that check_code() finds fault with, in a file that the user does not trust. `known_whole`: the file
-/// had its checksums in an earlier process and has not changed since.
-Archive load_archive(const std::filesystem::path& path, bool known_whole = false);
+/// had its checksums in an earlier process and has not changed since. A method called `unneeded`, and what
+/// only it calls, is not compiled, which takes most of the time.
+Archive load_archive(const std::filesystem::path& path, bool known_whole = false,
+                     const std::string& unneeded = "");
 
 /// Only the extra files, without deserialising the module.
 ExtraFiles read_extra_files(const std::filesystem::path& path);

@@ -77,11 +77,11 @@ std::vector<c10::IValue> Program::Impl::stack(const ModelInputs& inputs) const {
   return values;
 }
 
-Program::Impl::Impl(std::filesystem::path file, const Cache& cache)
+Program::Impl::Impl(std::filesystem::path file, const Cache& cache, bool decodes)
     : path(std::move(file)),
       facts(cache, path),
       is_known(!facts.find(kFingerprint).is_null()),
-      archive(load_archive(path, is_known)),
+      archive(load_archive(path, is_known, decodes ? "" : "decode")),
       info(parse_model_info(archive.extra, path)),
       lowered(lower(archive.module, "forward")) {
   if (!info.has_metadata) info.key_prefix = guess_wrapper_prefix(archive.module);
@@ -165,9 +165,9 @@ Program::Program(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Program::Program(Program&&) noexcept = default;
 Program::~Program() = default;
 
-Program Program::load(const std::filesystem::path& path, const Cache& cache) {
+Program Program::load(const std::filesystem::path& path, const Cache& cache, bool decodes) {
   return using_file(path, [&] {
-    auto impl = std::make_unique<Impl>(path, cache);
+    auto impl = std::make_unique<Impl>(path, cache, decodes);
     impl->check_weights();
     impl->complete_info();
     return Program(std::move(impl));
@@ -176,7 +176,7 @@ Program Program::load(const std::filesystem::path& path, const Cache& cache) {
 
 Program Program::load_to_run(const std::filesystem::path& path) {
   return using_file(path, [&] {
-    auto impl = std::make_unique<Impl>(path, Cache());
+    auto impl = std::make_unique<Impl>(path, Cache(), /*decodes=*/true);
     impl->fingerprint = std::async(std::launch::deferred, fingerprint_weights, impl->lowered.weights).share();
     impl->complete_info();
     return Program(std::move(impl));

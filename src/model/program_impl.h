@@ -44,7 +44,7 @@ struct Program::Impl {
   mutable std::optional<std::vector<RewriteCount>> rewrites;
 
   /// Loads and lowers `file`.
-  Impl(std::filesystem::path file, const Cache& cache);
+  Impl(std::filesystem::path file, const Cache& cache, bool decodes);
 
   /// Fingerprint of weights that hold no NaN or Inf: as known, or begun to be computed. file error for
   /// others.

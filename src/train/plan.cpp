@@ -5,11 +5,9 @@
 
 #include "base/report_text.h"
 #include "eval/variant.h"
-#include "lora/base/cache.h"
 #include "lora/base/process.h"
-#include "lora/base/sha256.h"
 #include "lora/base/text.h"
-#include "train/resume.h"
+#include "train/known_memory.h"
 #include "train/target_configs.h"
 
 namespace lora {
@@ -114,39 +112,6 @@ void measure_memory(Plan& plan, const Session& session, Trainee& trainee, const 
   plan.memory = estimate_memory(session, trainee, plan.largest, plan.lanes);
 }
 
-constexpr const char* kMemory = "memory";  ///< kind of a cache's entries
-
-/// Tells trainings that need the same memory.
-std::string memory_key(const Session& session, const Plan& plan) {
-  return sha256(cat(file_identity(session.model.program.path()), "|", program_identity(), "|", cpu_name(),
-                    "|", session.threads, "|", plan.lanes, "|", session.ranks.rank(), "|",
-                    session.ranks.count(), "|", training_options(session.config), "|",
-                    session.config.checkpoint_activations, "|", session.data.sha256, "|",
-                    session.valid_data ? session.valid_data->sha256 : ""));
-}
-
-/// What the same training needed in an earlier process: its first update then waits for no measured pass.
-bool recall_memory(Plan& plan, const Cache& cache, const std::string& key) {
-  const auto text = cache.read(kMemory, key);
-  if (!text) return false;
-  const Json known = parse_json(*text, {"cache of memory", ExitCode::internal});
-  known.at("rows").get_to(plan.largest.rows);
-  known.at("time").get_to(plan.largest.time);
-  known.at("seconds").get_to(plan.largest.seconds);
-  known.at("pass_bytes").get_to(plan.largest.peak_bytes);
-  plan.memory = memory_of(known.at("memory"));
-  return true;
-}
-
-void keep_memory(const Plan& plan, const Cache& cache, const std::string& key) {
-  const Json known = {{"rows", plan.largest.rows},
-                      {"time", plan.largest.time},
-                      {"seconds", plan.largest.seconds},
-                      {"pass_bytes", plan.largest.peak_bytes},
-                      {"memory", memory_json(plan.memory)}};
-  cache.write(kMemory, key, known.dump());
-}
-
 std::string rewrites_text(const Plan& plan) {
   std::vector<std::string> each;
   for (const RewriteCount& rewrite : plan.rewrites) {
@@ -215,10 +180,15 @@ Plan make_plan(const Session& session, Trainee& trainee, const Sampler& sampler,
   plan.total_updates = config.steps.value_or(config.epochs * plan.updates_per_epoch);
   plan.schedule = make_schedule(config, session.model.program.info().hidden_size, plan.total_updates);
   plan.lanes = count_lanes(session, plan);
-  const std::string key = memory_key(session, plan);
-  if (exact || !recall_memory(plan, session.model.cache, key)) {
+  const std::string key =
+      memory_key(config, session.threads, session.ranks, session.data, session.valid_data);
+  const auto known = exact ? std::nullopt : recall_memory(session.model.cache, key);
+  if (known) {
+    plan.largest = known->largest;
+    plan.memory = known->memory;
+  } else {
     measure_memory(plan, session, trainee, sampler, exact);
-    if (!exact) keep_memory(plan, session.model.cache, key);
+    if (!exact) keep_memory({plan.largest, plan.memory}, session.model.cache, key);
   }
   add_circumstances(plan.memory, trainee, saves_checkpoints(config, plan));
   if (exact) plan.seconds = estimate_seconds(plan);

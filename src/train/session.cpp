@@ -8,6 +8,7 @@
 #include "lora/base/log.h"
 #include "lora/base/process.h"
 #include "lora/config/config_json.h"
+#include "train/known_memory.h"
 #include "train/rank_place.h"
 
 namespace lora {
@@ -86,9 +87,13 @@ Session open_session(const TrainConfig& config, Ranks& ranks) {
   DataSet data = read_logged(config.data.path, config.data);
   std::optional<DataSet> valid_data;
   if (!config.valid.empty()) valid_data = read_logged(config.valid, config.data);
-  Session session{
-      config, ranks, threads, load_model(model, data), {}, std::move(data), {}, std::move(valid_data),
-      {},     {}};
+  const std::jthread pages =
+      make_pages_ahead(cache_of(model), memory_key(config, threads, ranks, data, valid_data), threads);
+  Session session{config,  ranks,
+                  threads, load_model(model, data, /*decodes=*/false),
+                  {},      std::move(data),
+                  {},      std::move(valid_data),
+                  {},      {}};
   if (config.base_dtype != "file") session.model.program.use_base_type(base_type(config.base_dtype));
   session.model.program.checkpoint_activations(config.checkpoint_activations);
   session.model.program.split_at_boundary(config.cache_activations);

@@ -109,8 +109,8 @@ class Program {
   /// Loads a TorchScript file, whose weights are mapped: read when they are used, shared between processes.
   /// file error: damaged, foreign, frozen, or using what lowering refuses (named). Of a file that has not
   /// changed since (file_identity), `cache` tells that it is whole, its fingerprint and which rewrites it has
-  /// places for.
-  static Program load(const std::filesystem::path& path, const Cache& cache = {});
+  /// places for. A program that no cached_executable() is asked of does without compiling what it takes.
+  static Program load(const std::filesystem::path& path, const Cache& cache = {}, bool decodes = true);
 
   /// Only what it takes to run it without hooks: no sites, no look at the weights' values. Errors as load().
   static Program load_to_run(const std::filesystem::path& path);

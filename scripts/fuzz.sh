@@ -14,8 +14,8 @@ cd "$root"
 build=${LORA_FUZZ_BUILD:-$root/build/fuzz}
 jobs=${LORA_FUZZ_JOBS:-$(nproc)}
 has_libfuzzer() {
-  command -v clang++ >&2 && echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' \
-    | clang++ -x c++ -fsanitize=fuzzer,address,undefined - -o /dev/null
+  command -v clang++ >&2 && clang++ -x c++ -fsanitize=fuzzer,address,undefined - -o /dev/null \
+    <<< 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }'
 }
 if has_libfuzzer; then
   compilers=(-DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang)

@@ -14,9 +14,8 @@ namespace {
 /// Turning keys costs as much as the scores of so many queries.
 constexpr std::int64_t kFewQueries = 8;
 
-/// Block `block` of batch row `row`, whose turned keys begin at `turned` within each key head's.
+/// A block of a batch row, whose turned keys begin at `turned` within each key head's.
 struct Piece {
-  std::int64_t row;
   const AttentionBlock* block;
   std::int64_t turned;
 };
@@ -32,7 +31,7 @@ class Layout {
       first_.push_back(pieces_.size());
       std::int64_t turned = 0;
       for (const AttentionBlock& block : plan.rows[alike ? 0 : static_cast<std::size_t>(row)]) {
-        pieces_.push_back({row, &block, turned});
+        pieces_.push_back({&block, turned});
         turned += turned_size(block.keys, d());
       }
       turned_ = std::max(turned_, turned);
@@ -50,7 +49,7 @@ class Layout {
   at::Tensor turned_keys() const { return turned(k_); }
   at::Tensor turned_values() const { return turned(v_); }
 
-  /// Calls visit(piece, head, tile) for each tile of queries of head `head` of row `row`.
+  /// Calls visit(block, tile) for each tile of queries of a head.
   template <class Visit>
   void for_each_tile(std::int64_t row, std::int64_t head, const at::Tensor& keys, const at::Tensor& values,
                      const Visit& visit) const {

@@ -87,8 +87,9 @@ Session open_session(const TrainConfig& config, Ranks& ranks) {
   DataSet data = read_logged(config.data.path, config.data);
   std::optional<DataSet> valid_data;
   if (!config.valid.empty()) valid_data = read_logged(config.valid, config.data);
-  const std::jthread pages =
-      make_pages_ahead(cache_of(model), memory_key(config, threads, ranks, data, valid_data), threads);
+  std::jthread pages;
+  if (parse_device(model.device).is_cpu())
+    pages = make_pages_ahead(cache_of(model), memory_key(config, threads, ranks, data, valid_data), threads);
   Session session{config,  ranks,
                   threads, load_model(model, data, /*decodes=*/false),
                   {},      std::move(data),

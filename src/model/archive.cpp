@@ -150,17 +150,16 @@ std::string short_torch_message(const std::string& what) {
 Archive load_archive(const std::filesystem::path& path, bool known_whole, const std::string& unneeded) {
   return reading(path, [&] {
     OpenArchive opened = open_archive(path);
-    const ArchiveCode code =
+    ArchiveCode code =
         read_archive_code(opened.entries, opened.file->bytes().size(), cat("\"", path.string(), "\""));
     if (!is_own_file(path)) check_trust(opened, code, path);
     if (!known_whole) check_checksums(opened, path);
-    ImportedModule imported = import_module(
-        opened.file, opened.entries,
-        unneeded.empty() ? code : without_method(code, unneeded, cat("\"", path.string(), "\"")));
+    std::string code_hash = hash_of_code(code, opened.entries);
+    if (!unneeded.empty()) code = without_method(std::move(code), unneeded, cat("\"", path.string(), "\""));
+    ImportedModule imported = import_module(opened.file, opened.entries, code);
     check_extents(imported.module, path);
     if (imported.module.hasattr("training")) imported.module.eval();
     ExtraFiles extra = extra_files(opened, path);
-    std::string code_hash = hash_of_code(code, opened.entries);
     return Archive{
         std::move(imported.module), std::move(extra),          std::move(imported.entry_of_storage),
         std::move(opened.file),     std::move(opened.entries), std::move(code_hash)};

@@ -1,6 +1,5 @@
 #include "model/called_methods.h"
 
-#include <algorithm>
 #include <set>
 
 #include "model/code_tokens.h"
@@ -15,7 +14,10 @@ struct Method {
   std::set<std::string, std::less<>> uses;  ///< names that follow a dot, of methods or not
 };
 
-std::vector<Method> methods_of(const std::string& source, const std::string& place) {
+/// `elsewhere` gets the names that follow a dot outside of methods: functions of the file may call methods,
+/// too.
+std::vector<Method> methods_of(const std::string& source, const std::string& place,
+                               std::vector<std::string>& elsewhere) {
   std::vector<Method> methods;
   CodeTokens tokens(source, place);
   std::size_t indentation = 0;  // of the method that is being read
@@ -38,7 +40,11 @@ std::vector<Method> methods_of(const std::string& source, const std::string& pla
         inside = true;
       }
     }
-    if (!inside || token.kind != CodeToken::Kind::name) continue;
+    if (token.kind != CodeToken::Kind::name) continue;
+    if (!inside) {
+      if (before.is('.')) elsewhere.emplace_back(token.spelling);
+      continue;
+    }
     if (before.is("def") && methods.back().name.empty()) methods.back().name = token.spelling;
     if (before.is('.')) methods.back().uses.emplace(token.spelling);
   }
@@ -50,8 +56,9 @@ std::vector<Method> methods_of(const std::string& source, const std::string& pla
 ArchiveCode without_method(ArchiveCode code, const std::string& name, const std::string& place) {
   std::map<std::string, std::vector<Method>> methods;                           // by source
   std::map<std::string, std::set<std::string, std::less<>>, std::less<>> uses;  // by name
+  std::vector<std::string> open = {"forward"};
   for (const auto& [path, source] : code.sources) {
-    methods[path] = methods_of(source, place);
+    methods[path] = methods_of(source, place, open);
     for (const Method& method : methods[path])
       uses[method.name].insert(method.uses.begin(), method.uses.end());
   }
@@ -59,7 +66,6 @@ ArchiveCode without_method(ArchiveCode code, const std::string& name, const std:
   for (const auto& [user, names] : uses)
     for (const std::string& each : names)
       if (each != user) used.insert(each);
-  std::vector<std::string> open = {"forward"};
   for (const auto& [method, names] : uses)
     if (method != name && !used.contains(method)) open.push_back(method);  // whoever has the module calls it
   while (!open.empty()) {

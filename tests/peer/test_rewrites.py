@@ -97,14 +97,14 @@ def test_attention_with_a_bias_stays_plain_and_the_plan_says_so(run, tmp_path, n
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
-@pytest.mark.parametrize(("precision", "first"), [("bf16", 0.01), ("fp16", 0.002)])
-def test_narrow_products_stay_near(losses, name, precision, first):
+@pytest.mark.parametrize(("precision", "first", "distance"), [("bf16", 0.01, 0.03), ("fp16", 0.002, 0.004)])
+def test_narrow_products_stay_near(losses, name, precision, first, distance):
     exact = losses(name)
     near = losses(name, "--precision", precision)
     assert near != exact
     assert near[0] == pytest.approx(exact[0], rel=first)    # the products alone
-    # Adam divides gradients by their own size: small ones change sign with each processor's order of sums.
-    assert near == pytest.approx(exact, rel=0.03)
+    # Adam divides gradients by their own size: the classifier's, of few labels, change sign with each processor's sums.
+    assert near == pytest.approx(exact, rel=0.03 if name == "bert" else distance)
 
 
 def test_an_unknown_rewrite_is_refused(fixtures, run, tmp_path):

@@ -69,6 +69,11 @@ TEST_CASE("called methods: what is used otherwise stays, whatever it is called")
   top.replace(top.find("return (part).forward("), 0, "ids = (self).decode(ids, )\n    ");
   CHECK(has(without_method(code_of(top, kPart), "decode", "model.pt").sources.at("code/__torch__/top.py"),
             "def decode(self"));
+  const std::string function =
+      "def call(part: __torch__.part.Part) -> Tensor:\n  return (part).forward2(x, )\n";
+  CHECK(has(without_method(code_of(function + kTop, kPart), "decode", "model.pt")
+                .sources.at("code/__torch__/part.py"),
+            "def helper(self"));
   const ArchiveCode other = code_of(kTop, kPart);
   const ArchiveCode same = without_method(other, "absent", "model.pt");
   CHECK(same.sources == other.sources);

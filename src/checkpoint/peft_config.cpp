@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-#include "adapter/path_pattern.h"
+#include "lora/base/path_pattern.h"
 #include "lora/base/text.h"
 
 namespace lora {
@@ -20,7 +20,7 @@ template <class Value>
 void apply_pattern(const std::vector<std::pair<std::string, Value>>& patterns, const std::string& module,
                    Value& value) {
   for (const auto& [pattern, own] : patterns) {
-    if (!matches_path_end(pattern, module, "pattern")) continue;
+    if (!PathPattern::at_end(pattern, "pattern", ExitCode::file).matches(module)) continue;
     value = own;
     return;
   }
@@ -147,7 +147,8 @@ Json decisive_part(const Json& config) {
 }
 
 bool is_targeted(const PeftConfig& config, const std::string& module) {
-  if (!config.target_regex.empty()) return matches_path(config.target_regex, module, "target_modules");
+  if (!config.target_regex.empty())
+    return PathPattern(config.target_regex, "target_modules", ExitCode::file).matches(module);
   return std::any_of(config.target_modules.begin(), config.target_modules.end(),
                      [&](const std::string& name) { return module == name || module.ends_with("." + name); });
 }

@@ -1,12 +1,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <regex>
 #include <set>
 
 #include "base/json.h"
 #include "lora/base/error.h"
 #include "lora/base/files.h"
+#include "lora/base/path_pattern.h"
 #include "lora/base/text.h"
 #include "lora/checkpoint/safetensors.h"
 #include "merge/adapter_format.h"
@@ -33,16 +33,15 @@ std::string to_mlx(const std::string& module) {
 
 /// "model.h.3.attn.c_attn" began with "transformer." at Hugging Face, "model.layers.3..." did not.
 std::string from_mlx(const std::string& module) {
-  static const std::regex gpt2(R"(model\.(h\.\d+\..*|wte|wpe))");
-  return std::regex_match(module, gpt2) ? "transformer." + module.substr(6) : module;
+  static const PathPattern gpt2(R"(model\.(h\.\d+\..*|wte|wpe))", "module", ExitCode::file);
+  return gpt2.matches(module) ? "transformer." + module.substr(6) : module;
 }
 
 /// "self_attn.q_proj" of "model.layers.3.self_attn.q_proj", as the loader looks for it inside a layer; other
 /// paths whole.
 std::string key_of(const std::string& module) {
-  static const std::regex in_layer(R"(model\.(?:layers|h)\.\d+\.(.+))");
-  std::smatch match;
-  return std::regex_match(module, match, in_layer) ? match[1].str() : module;
+  static const PathPattern in_layer(R"(model\.(layers|h)\.\d+\..+)", "module", ExitCode::file);
+  return in_layer.matches(module) ? module.substr(module.find('.', module.find('.', 6) + 1) + 1) : module;
 }
 
 /// Zero rows of A and columns of B up to the rank: nothing else changes.

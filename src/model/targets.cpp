@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <functional>
-#include <regex>
 #include <set>
 
 #include "lora/base/error.h"
+#include "lora/base/path_pattern.h"
 #include "lora/base/text.h"
 #include "lora/model/site.h"
 
@@ -42,12 +42,8 @@ bool has_suffix(const std::string& path, const std::string& suffix) {
 }
 
 Matcher regex_matcher(const std::string& pattern) {
-  try {
-    const std::regex expression(pattern.substr(1, pattern.size() - 2));
-    return [expression](const Target& target) { return std::regex_match(target.name(), expression); };
-  } catch (const std::regex_error& error) {
-    throw Error(ExitCode::usage, cat("target ", pattern, " is no valid regular expression: ", error.what()));
-  }
+  const PathPattern expression(pattern.substr(1, pattern.size() - 2), "target", ExitCode::usage);
+  return [expression](const Target& target) { return expression.matches(target.name()); };
 }
 
 /// What one pattern means, see TargetChoice.

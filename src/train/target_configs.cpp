@@ -4,8 +4,8 @@
 #include <charconv>
 #include <cmath>
 
-#include "adapter/path_pattern.h"
 #include "lora/base/error.h"
+#include "lora/base/path_pattern.h"
 #include "lora/base/text.h"
 
 namespace lora {
@@ -14,20 +14,23 @@ namespace {
 /// One entry of --rank-pattern or --alpha-pattern.
 struct PatternEntry {
   std::string pattern;
-  double value = 0;
+  PathPattern at_end;
+  double value;
   bool used = false;
 };
 
 /// NAME=VALUE, split at the last equals sign: expressions may hold one.
 PatternEntry parse_entry(const std::string& text, const std::string& option, bool whole) {
   const std::size_t equals = text.rfind('=');
-  PatternEntry entry;
   if (equals != std::string::npos && equals > 0) {
-    entry.pattern = text.substr(0, equals);
+    double value = 0;
     const char *begin = text.data() + equals + 1, *end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(begin, end, entry.value);
-    const bool valid = error == std::errc() && stop == end && entry.value > 0 && std::isfinite(entry.value);
-    if (valid && (!whole || entry.value == std::floor(entry.value))) return entry;
+    const auto [stop, error] = std::from_chars(begin, end, value);
+    const bool valid = error == std::errc() && stop == end && value > 0 && std::isfinite(value);
+    if (valid && (!whole || value == std::floor(value))) {
+      const std::string pattern = text.substr(0, equals);
+      return {pattern, PathPattern::at_end(pattern, option, ExitCode::usage), value};
+    }
   }
   throw Error(
       ExitCode::usage, cat(option, " \"", printable(text), "\" is not NAME=", whole ? "RANK" : "ALPHA"),
@@ -44,7 +47,7 @@ class Patterns {
   /// The first entry that matches; the path without a slice's name.
   const double* find(const Target& target) {
     for (PatternEntry& entry : entries_) {
-      if (!matches_path_end(entry.pattern, target.site->path, option_)) continue;
+      if (!entry.at_end.matches(target.site->path)) continue;
       entry.used = true;
       return &entry.value;
     }

@@ -45,5 +45,5 @@ TEST_CASE("path pattern: malformed, endless and enormous expressions are errors"
   require_error([] { pattern(std::string(1000, '(') + std::string(1000, ')')); }, ExitCode::usage, {"nest"});
   require_error([] { pattern(std::string(100'000, 'a')); }, ExitCode::usage, {"aaaa...\"", "longer than the limit"});
   require_error([] { pattern("(a|aa)+b").matches(std::string(60, 'a') + "bc"); }, ExitCode::usage, {"limit"});
-  CHECK_FALSE(pattern("(a|b)*c").matches(std::string(100'000, 'a')));
+  CHECK_FALSE(pattern("(a|b)*c").matches(std::string(1000, 'a')));
 }

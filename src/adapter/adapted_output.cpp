@@ -8,12 +8,28 @@
 
 namespace lora {
 
-at::Tensor target_output(const AdaptedTarget& adapted, const SiteValues& values, bool training) {
+namespace {
+
+/// What `ask` says of a target's method, once its start is among its factors.
+template <class Ask>
+auto of_plain(const AdaptedTarget& adapted, const Ask& ask) {
   const Method& method = find_method(adapted.config.method);
-  if (adapted.origin.empty())
-    return method.forward(values, adapted.target, adapted.tensors, adapted.config, training);
-  const AdaptedTarget plain = adapted.plain();
-  return method.forward(values, plain.target, plain.tensors, plain.config, training);
+  return adapted.origin.empty() ? ask(method, adapted) : ask(method, adapted.plain());
+}
+
+}  // namespace
+
+at::Tensor target_output(const AdaptedTarget& adapted, const SiteValues& values, bool training) {
+  return of_plain(adapted, [&](const Method& method, const AdaptedTarget& plain) {
+    return method.forward(values, plain.target, plain.tensors, plain.config, training);
+  });
+}
+
+std::optional<Projection> target_projection(const AdaptedTarget& adapted, const SiteValues& values,
+                                            bool training) {
+  return of_plain(adapted, [&](const Method& method, const AdaptedTarget& plain) {
+    return method.projection(values, plain.target, plain.tensors, plain.config, training);
+  });
 }
 
 at::Tensor adapted_output(const Adapter& adapter, const Site* site, const SiteValues& values) {

@@ -67,17 +67,21 @@ std::vector<HookedSite> make_hooks(const Adapter& adapter, const bool& training)
     for (const Site* site : rows.sites) ++hooks_at[site];
   for (std::size_t i = 0; i < adapter.targets.size(); ++i) {
     const AdaptedTarget& now = adapter.targets[i];
-    const auto hook = [&adapter, &training, i, site = now.target.site](const SiteValues& values) {
+    const auto in_place = [&adapter, i, site = now.target.site]() -> const AdaptedTarget& {
       const AdaptedTarget& adapted = adapter.targets.at(i);
-      if (adapted.target.site != site) {
-        throw Error(ExitCode::internal,
-                    cat("the adapter in place has no target ", site->path, " at number ", i));
-      }
-      return target_output(adapted, values, training);
+      if (adapted.target.site == site) return adapted;
+      throw Error(ExitCode::internal,
+                  cat("the adapter in place has no target ", site->path, " at number ", i));
     };
-    const bool alone = hooks_at[now.target.site] == 1;
-    hooks.push_back(
-        {now.target.site, hook, alone && find_method(now.config.method).computes_site(now.target)});
+    HookedSite hooked{now.target.site, [in_place, &training](const SiteValues& values) {
+                        return target_output(in_place(), values, training);
+                      }};
+    hooked.projection = [in_place, &training](const SiteValues& values) {
+      return target_projection(in_place(), values, training);
+    };
+    hooked.computes_site =
+        hooks_at[now.target.site] == 1 && find_method(now.config.method).computes_site(now.target);
+    hooks.push_back(std::move(hooked));
   }
   for (std::size_t i = 0; i < adapter.token_rows.size(); ++i) {
     for (const Site* site : adapter.token_rows[i].sites) {

@@ -29,6 +29,17 @@ class LoraMethod : public Method {
     return !target.slice && target.site->kind != SiteKind::embedding;
   }
 
+  /// Unless dropout or types keep frozen output and update apart.
+  std::optional<Projection> projection(const SiteValues& values, const Target& target,
+                                       const SiteTensors& tensors, const MethodConfig& config,
+                                       bool training) const override {
+    const at::Tensor &A = factor_a(tensors), &B = factor_b(tensors);
+    const bool drops = training && config.dropout > 0;
+    if (drops || values.input.scalar_type() != A.scalar_type() || values.weight.requires_grad())
+      return std::nullopt;
+    return Projection{stored_by_output(values, target), values.bias, A, B, config.scale()};
+  }
+
   at::Tensor forward(const SiteValues& values, const Target& target, const SiteTensors& tensors,
                      const MethodConfig& config, bool training) const override {
     if (!values.output.defined()) return whole_output(values, target, tensors, config, training);
@@ -50,15 +61,16 @@ class LoraMethod : public Method {
   }
 
  private:
-  /// Frozen output and update as one operation, unless dropout or types keep them apart.
+  /// W0 [out, in].
+  static at::Tensor stored_by_output(const SiteValues& values, const Target& target) {
+    return target.site->kind == SiteKind::linear ? values.weight : values.weight.t();
+  }
+
   at::Tensor whole_output(const SiteValues& values, const Target& target, const SiteTensors& tensors,
                           const MethodConfig& config, bool training) const {
-    const at::Tensor &A = factor_a(tensors), &B = factor_b(tensors);
-    const at::Tensor W = target.site->kind == SiteKind::linear ? values.weight : values.weight.t();
-    const bool drops = training && config.dropout > 0;
-    const bool fits = values.input.scalar_type() == A.scalar_type() && !W.requires_grad();
-    if (!drops && fits) return low_rank_linear(values.input, W, values.bias, A, B, config.scale());
-    at::Tensor frozen = product_in_type_of(values.input, W);
+    if (const auto whole = projection(values, target, tensors, config, training))
+      return low_rank_linears(values.input, {*whole})[0];
+    at::Tensor frozen = product_in_type_of(values.input, stored_by_output(values, target));
     if (values.bias.defined()) frozen = frozen + values.bias;
     return forward({frozen, values.input, values.weight, values.bias}, target, tensors, config, training);
   }

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 #include <vector>
@@ -121,6 +122,25 @@ at::Tensor sum_of_group(const at::Tensor& by_head, std::int64_t group) {
   return sum;
 }
 
+/// Operations of `products` products over all scores, each of which takes 2 d.
+std::int64_t operations(const at::Tensor& q, const AttentionPlan& plan, std::int64_t products) {
+  const std::int64_t alike = plan.rows.size() == 1 ? q.size(0) : 1;
+  return products * 2 * q.size(3) * q.size(1) * alike * plan.score_count();
+}
+
+/// Shows observers of LibTorch's operations one of ours, with its number of operations.
+class RecordedProducts {
+ public:
+  explicit RecordedProducts(std::int64_t count)
+      : inputs_{c10::IValue(count)}, call_(at::RecordScope::FUNCTION) {
+    call_.before(kRecordedProducts, &inputs_);
+  }
+
+ private:
+  std::vector<c10::IValue> inputs_;
+  at::RecordFunction call_;
+};
+
 }  // namespace
 
 at::Tensor empty_by_time(at::IntArrayRef sizes, at::TensorOptions options) {
@@ -135,6 +155,7 @@ bool tiles_fit(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, co
 
 std::vector<at::Tensor> tiled_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                         const AttentionPlan& plan, double scale) {
+  const RecordedProducts recorded(operations(q, plan, 2));
   const Layout layout(q, k, v, plan, scale);
   const at::Tensor out = empty_by_time(q.sizes(), q.options()), keys = layout.turned_keys(),
                    normaliser = at::empty({q.size(0), q.size(1), q.size(2)}, q.options());
@@ -152,6 +173,7 @@ std::vector<at::Tensor> tiled_attention(const at::Tensor& q, const at::Tensor& k
 AttentionGradients tiled_attention_backward(const at::Tensor& dout_, const at::Tensor& q, const at::Tensor& k,
                                             const at::Tensor& v, at::TensorList results,
                                             const AttentionPlan& plan, double scale) {
+  const RecordedProducts recorded(operations(q, plan, 5));
   const Layout layout(q, k, v, plan, scale);
   const at::Tensor dout = Layout::by_vectors(dout_), keys = layout.turned_keys(),
                    values = layout.turned_values();

@@ -43,9 +43,7 @@ void CachedExecutable::Impl::compile(std::vector<HookedSite> hooks, bool in_plac
   builder.hook(hooks, order);
   appends = in_place && append_in_place(builder.graph());
   builder.rewrite(program->usable_rewrite_names());
-  std::vector<SiteHook> functions;
-  for (HookedSite& hooked : hooks) functions.push_back(std::move(hooked.hook));
-  table = c10::make_intrusive<HookTable>(std::move(functions), program->narrow);
+  table = c10::make_intrusive<HookTable>(std::move(hooks), program->narrow);
   code = builder.compile();
 }
 

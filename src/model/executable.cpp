@@ -67,7 +67,7 @@ bool split_agrees(const Program::Impl& program, const std::vector<std::string>& 
   if (!body.keep_body() || !head.keep_head()) return false;
   if (body.rewrite(rewrites).size() != rewrites.size()) return false;
   const at::NoGradGuard no_grad;
-  const auto table = c10::make_intrusive<HookTable>(std::vector<SiteHook>{});
+  const auto table = c10::make_intrusive<HookTable>();
   const ModelInputs probe = program.probe_inputs();
   const at::Tensor positions = at::tensor({1, 3, 8}, at::dtype(at::kLong).device(program.device));
   const at::Tensor rows = run_rewritten(body.compile(), program.stack(probe), table, &positions);
@@ -198,7 +198,7 @@ Compiled packed_code(const MethodGraph& packed, const Finish& finish) {
 
 /// Two documents in one row give what they give apart.
 bool packed_agrees(const Program::Impl& program, const MethodGraph& packed) {
-  const auto table = c10::make_intrusive<HookTable>(std::vector<SiteHook>{});
+  const auto table = c10::make_intrusive<HookTable>();
   const std::vector<HookedSite> none;
   const Compiled together = packed_code(packed, Finish{program, none});
   const ModelInputs probe = program.probe_inputs();
@@ -268,9 +268,7 @@ Executable Program::executable(std::vector<HookedSite> hooks) const {
   }
   if (impl_->packed && (impl->packed = *impl_->packed))
     impl->packed_body = packed_code(*impl->packed, trained);
-  std::vector<SiteHook> functions;
-  for (HookedSite& hooked : hooks) functions.push_back(std::move(hooked.hook));
-  impl->table = c10::make_intrusive<HookTable>(std::move(functions), impl_->narrow);
+  impl->table = c10::make_intrusive<HookTable>(std::move(hooks), impl_->narrow);
   return Executable(std::move(impl));
 }
 

@@ -11,17 +11,15 @@ namespace {
 using torch::jit::Node;
 using torch::jit::Value;
 
-at::Tensor tensor_of(const c10::IValue& value) { return value.isNone() ? at::Tensor() : value.toTensor(); }
-
 void run_hook(torch::jit::Stack& stack) {
   const c10::IValue bias = torch::jit::pop(stack);
   const at::Tensor weight = torch::jit::pop(stack).toTensor();
   const at::Tensor input = torch::jit::pop(stack).toTensor();
   const c10::IValue output = torch::jit::pop(stack);
-  const auto index = static_cast<std::size_t>(torch::jit::pop(stack).toInt());
-  const auto holder = torch::jit::pop(stack).toCapsule();
-  const auto& table = static_cast<const HookTable&>(*holder);
-  torch::jit::push(stack, table.hooks.at(index)({tensor_of(output), input, weight, tensor_of(bias)}));
+  const std::int64_t index = torch::jit::pop(stack).toInt();
+  const c10::IValue table = torch::jit::pop(stack);
+  torch::jit::push(
+      stack, hooked_site(table, index).hook({tensor_or_none(output), input, weight, tensor_or_none(bias)}));
 }
 
 c10::Symbol hook_symbol() {
@@ -35,20 +33,29 @@ c10::Symbol hook_symbol() {
   return symbol;
 }
 
-void refuse_in_place(const Value* value) {
-  for (const torch::jit::Use& use : value->uses()) {
-    const std::string kind = use.user->kind().toQualString();
-    if (use.offset == 0 && kind.starts_with("aten::") && kind.ends_with("_") && !kind.ends_with("__")) {
-      throw Error(ExitCode::file, cat("the graph changes the input of an adapted site in place (", kind, ")"),
-                  "leave this site out with --exclude, or export the model with scripts/export_model.py");
-    }
-  }
-}
-
 }  // namespace
 
+const HookedSite& hooked_site(const c10::IValue& table, std::int64_t index) {
+  const auto holder = table.toCapsule();
+  return static_cast<const HookTable&>(*holder).sites.at(static_cast<std::size_t>(index));
+}
+
+at::Tensor tensor_or_none(const c10::IValue& value) {
+  return value.isNone() ? at::Tensor() : value.toTensor();
+}
+
+bool runs_hooks(const Node* node) {
+  return is_any(node, {"lora::hook"}) ||
+         (is_any(node, {"lora::shared_linears"}) && !node->input(0)->mustBeNone());
+}
+
 void insert_hook(const SiteUse& use, Value* weight, std::int64_t index, Value* table, bool computes_site) {
-  refuse_in_place(use.input);
+  if (const Node* writer = writer_of(use.input)) {
+    throw Error(
+        ExitCode::file,
+        cat("the graph changes the input of an adapted site in place (", writer->kind().toQualString(), ")"),
+        "leave this site out with --exclude, or export the model with scripts/export_model.py");
+  }
   torch::jit::Graph& graph = *use.node->owningGraph();
   torch::jit::WithInsertPoint guard(use.node->next());
   Value* output = use.node->output();

@@ -14,9 +14,9 @@ namespace lora {
 
 /// The hooks of one Executable, handed to its graph as an input.
 struct HookTable : torch::CustomClassHolder {
-  explicit HookTable(std::vector<SiteHook> all, std::shared_ptr<NarrowWeights> weights = nullptr)
-      : hooks(std::move(all)), narrow(std::move(weights)) {}
-  std::vector<SiteHook> hooks;
+  explicit HookTable(std::vector<HookedSite> all = {}, std::shared_ptr<NarrowWeights> weights = nullptr)
+      : sites(std::move(all)), narrow(std::move(weights)) {}
+  std::vector<HookedSite> sites;
   std::shared_ptr<NarrowWeights> narrow;  ///< null: products in the weights' own type
 };
 
@@ -25,5 +25,13 @@ struct HookTable : torch::CustomClassHolder {
 /// in place to the use's input or output.
 void insert_hook(const SiteUse& use, torch::jit::Value* weight, std::int64_t index, torch::jit::Value* table,
                  bool computes_site);
+
+/// Number `index` of a HookTable.
+const HookedSite& hooked_site(const c10::IValue& table, std::int64_t index);
+
+at::Tensor tensor_or_none(const c10::IValue& value);
+
+/// True for nodes that may run hooks.
+bool runs_hooks(const torch::jit::Node* node);
 
 }  // namespace lora

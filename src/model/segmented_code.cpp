@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "model/hook_op.h"
 #include "model/run_graph.h"
 #include "model/uses.h"
 #include "model/value_kinds.h"
@@ -128,7 +129,7 @@ class Cutter {
       if (kinds_.is(nodes_[i], ValueKind::constant) || kinds_.is(nodes_[i], ValueKind::weight)) continue;
       once.add(nodes_[i]);
       if (kinds_.is(nodes_[i], ValueKind::activation)) again.add(nodes_[i]);
-      hooks |= is_any(nodes_[i], {"lora::hook"});
+      hooks |= runs_hooks(nodes_[i]);
     }
     torch::jit::Code again_code = again.compile({activation});
     std::vector<const Value*> kept;
@@ -224,12 +225,6 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
   }
 };
 
-/// What enters a segment would not be there any more.
-bool writes_in_place(const Node* node) {
-  const std::string_view kind = node->kind().toQualString();
-  return kind.starts_with("aten::") && kind.ends_with("_") && !kind.ends_with("__");
-}
-
 /// Whether gradients go through a segment for these values.
 bool is_trained(const SegmentedCode::Segment& segment, const Values& inputs) {
   return segment.has_hooks || std::any_of(inputs.begin(), inputs.end(), [](const c10::IValue& value) {
@@ -241,6 +236,7 @@ bool is_trained(const SegmentedCode::Segment& segment, const Values& inputs) {
 
 std::optional<SegmentedCode> SegmentedCode::cut(const std::shared_ptr<Graph>& graph,
                                                 const std::unordered_set<const Value*>& weights) {
+  // What enters a segment would not be there any more if something wrote to it.
   for (const Node* node : graph->nodes())
     if (!node->blocks().empty() || writes_in_place(node)) return std::nullopt;
   if (graph->outputs().size() != 1 || !graph->outputs()[0]->type()->isSubtypeOf(*c10::TensorType::get()))

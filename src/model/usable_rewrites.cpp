@@ -44,7 +44,7 @@ at::Tensor rewritten_logits(const Program::Impl& program, const std::vector<std:
   GraphBuilder builder(program.lowered, program.info.key_prefix);
   counts = builder.rewrite(names);
   std::vector<c10::IValue> stack = program.stack(program.probe_inputs());
-  stack.push_back(c10::IValue::make_capsule(c10::make_intrusive<HookTable>(std::vector<SiteHook>{})));
+  stack.push_back(c10::IValue::make_capsule(c10::make_intrusive<HookTable>()));
   const torch::jit::Code code = builder.compile();
   const RecordedValues values = record_run(builder.graph(), stack);
   if (values.empty()) return logits_of(run_graph(code, std::move(stack)));

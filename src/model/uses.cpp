@@ -65,6 +65,17 @@ bool is_any(const Node* node, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), kind) != names.end();
 }
 
+bool writes_in_place(const Node* node) {
+  const std::string_view kind = node->kind().toQualString();
+  return kind.starts_with("aten::") && kind.ends_with("_") && !kind.ends_with("__");
+}
+
+const Node* writer_of(const Value* value) {
+  for (const torch::jit::Use& use : value->uses())
+    if (use.offset == 0 && writes_in_place(use.user)) return use.user;
+  return nullptr;
+}
+
 bool carries_tensors(const Value* value) {
   const auto& type = value->type();
   if (type->kind() == c10::TypeKind::TupleType) return true;

@@ -26,4 +26,8 @@ bool carries_tensors(const torch::jit::Value* value);
 /// True if the node's kind is one of the names ("aten::view").
 bool is_any(const torch::jit::Node* node, std::initializer_list<std::string_view> names);
 
+/// The operation that writes to a tensor in place; null if none does.
+const torch::jit::Node* writer_of(const torch::jit::Value* value);
+bool writes_in_place(const torch::jit::Node* node);
+
 }  // namespace lora

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/hook_op.h"
 #include "model/uses.h"
 
 namespace lora {
@@ -24,7 +25,7 @@ bool ValueKinds::is(const Node* node, ValueKind kind) const {
 
 ValueKind ValueKinds::kind_of(const Node* node, const Value* output) const {
   if (node->kind() == c10::prim::Constant) return ValueKind::constant;
-  bool weight = false, plain = false, activation = is_any(node, {"lora::hook"});
+  bool weight = false, plain = false, activation = runs_hooks(node);
   for (const Value* input : node->inputs()) {
     weight |= kinds_.at(input) == ValueKind::weight;
     plain |= kinds_.at(input) == ValueKind::plain;

@@ -20,9 +20,9 @@ struct ProductCount {
 };
 
 /// Counts the products that the current thread computes while it lives, by the shapes of LibTorch's calls:
-/// mm, addmm, bmm, baddbmm, mv, addmv, and flash attention, of which masked scores of a causal block are not
-/// counted. Convolutions are not counted. Counters may be nested; each counts what happens in its
-/// life, on its thread and on those that inherit the thread's state for LibTorch.
+/// mm, addmm, bmm, baddbmm, mv, addmv, and flash attention, and by what our own tells; masked scores of a
+/// causal block are not counted. Convolutions are not counted. Counters may be nested; each counts what
+/// happens in its life, on its thread and on those that inherit the thread's state for LibTorch.
 class ProductCounter {
  public:
   ProductCounter();

@@ -7,7 +7,7 @@ import pytest
 
 RANK, PROMPT, HEAD_ROWS = 4, 20, 256
 LENGTHS = [101, 81, 121, 61, 111, 41]     # ids of a row; the last one is no input
-REWRITES = ("norm", "mlp", "rotary", "attention", "rows")
+REWRITES = ("norm", "mlp", "rotary", "attention", "rows", "shared")
 WHOLE = ["--targets", "all-linear", "--rank", RANK]
 
 
@@ -152,7 +152,7 @@ def test_updates_allocate_alike_and_nothing_grows(profile):
 @pytest.mark.parametrize("check, options", [
     (check_gemm, ["--no-pack"]), (check_gemm, without("rows")), (check_attention, ["--no-pack"]),
     (check_attention, ["--rewrites", "none"]), (check_attention, without("attention")),
-    *((check_kept, without(rewrite)) for rewrite in REWRITES if rewrite != "rotary")])   # keeps what the plain way keeps
+    *((check_kept, without(rewrite)) for rewrite in REWRITES if rewrite not in ("rotary", "shared"))])   # keep what the plain way keeps
 def test_the_plain_way_would_be_noticed(profile, shapes, check, options):
     with pytest.raises(AssertionError):
         check(profile(*options), shapes)

@@ -54,9 +54,9 @@ def test_the_plan_tells_what_is_rewritten(plan):
     llama = plan("llama")
     layers = llama["rewrites"]["attention"]
     assert llama["rewrites"] == {"norm": 2 * layers + 1, "mlp": layers, "rotary": 2 * layers, "attention": layers,
-                                 "rows": 1}
+                                 "rows": 1, "shared": 2 * layers}
     assert llama["packed"] and llama["padding_share"] == 0
-    assert set(plan("bert")["rewrites"]) == {"attention"}
+    assert set(plan("bert")["rewrites"]) == {"attention", "shared"}
     assert set(plan("gpt2")["rewrites"]) == {"gelu", "attention", "rows"}    # whose last view takes sizes from the ids
     plain = plan("llama", "--rewrites", "none")
     assert plain["rewrites"] == {} and not plain["packed"] and plain["padding_share"] > 0
@@ -112,4 +112,4 @@ def test_an_unknown_rewrite_is_refused(fixtures, run, tmp_path):
     data = write_rows(tmp_path / "rows.jsonl", case.rows)
     result = run("lora-train", "--model", case.file, "--data", data, "--dry-run", "--rewrites", "norms", code=2)
     assert 'no rewrite is called "norms"' in result.stderr
-    assert "give all, none, or some of norm, gelu, mlp, rotary, attention, rows" in result.stderr
+    assert "give all, none, or some of norm, gelu, mlp, rotary, attention, rows, shared" in result.stderr

@@ -50,6 +50,13 @@ class Method {
   /// operation.
   virtual bool computes_site(const Target& target) const { return false; }
 
+  /// What forward() would compute there, as one projection; nothing if it is none.
+  virtual std::optional<Projection> projection(const SiteValues& values, const Target& target,
+                                               const SiteTensors& tensors, const MethodConfig& config,
+                                               bool training) const {
+    return std::nullopt;
+  }
+
   /// The target's new output given the frozen one. `training` turns dropout on.
   virtual at::Tensor forward(const SiteValues& values, const Target& target, const SiteTensors& tensors,
                              const MethodConfig& config, bool training) const = 0;

@@ -25,7 +25,7 @@ struct ModelConfig {
       Placeholder{"PATH"});
     v("rewrites", rewrites,
       "faster operations for patterns of the model: all, none, or some of norm, gelu, mlp, rotary, attention, "
-      "rows",
+      "rows, shared",
       Placeholder{"NAME"}, CommaSeparated{});
     v("precision", precision,
       "type of the products with frozen weights: fp32, bf16, fp16 (with scaled losses), or bf16 where it is "

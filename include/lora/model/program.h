@@ -12,6 +12,7 @@
 
 #include "lora/base/cache.h"
 #include "lora/base/files.h"
+#include "lora/kernels/low_rank_linear.h"
 #include "lora/model/model_info.h"
 #include "lora/model/site.h"
 
@@ -52,11 +53,16 @@ struct SiteValues {
 /// Replaces a site's output. Plain ATen with autograd; called once per use and forward pass.
 using SiteHook = std::function<at::Tensor(const SiteValues&)>;
 
+/// What a hook that computes its site would return, as a projection that may be computed together with others
+/// of the same input; nothing if it is none at this pass.
+using SiteProjection = std::function<std::optional<Projection>(const SiteValues&)>;
+
 struct HookedSite {
   const Site* site;
   SiteHook hook;
   bool computes_site = false;  ///< the site's own operation is left out; for the only hook of a site
   bool tells_rows = false;  ///< the hook tells the batch's rows apart, so that every position must be there
+  SiteProjection projection = {};
 };
 
 /// A rewrite of the graph (docs/speed.md), at how many places it is made, and how many others it knows of are

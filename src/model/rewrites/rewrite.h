@@ -37,5 +37,6 @@ int rewrite_gated(torch::jit::Graph& graph);
 int rewrite_rms_norm(torch::jit::Graph& graph);
 int rewrite_rotary(torch::jit::Graph& graph);
 int rewrite_rows(torch::jit::Graph& graph);
+int rewrite_shared(torch::jit::Graph& graph);
 
 }  // namespace lora

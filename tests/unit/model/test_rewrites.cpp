@@ -72,10 +72,18 @@ std::vector<RewriteCount> checked(const std::filesystem::path& path) {
   return rewritten.counts;
 }
 
-/// Without the one that is no operation of ours.
+/// Without those that have a place in every model here.
 std::vector<RewriteCount> fused(std::vector<RewriteCount> counts) {
-  std::erase_if(counts, [](const RewriteCount& each) { return each.name == "rows"; });
+  std::erase_if(counts,
+                [](const RewriteCount& each) { return each.name == "rows" || each.name == "shared"; });
   return counts;
+}
+
+/// Groups of linears of one input.
+int shared(const std::vector<RewriteCount>& counts) {
+  for (const RewriteCount& each : counts)
+    if (each.name == "shared") return each.places;
+  return 0;
 }
 
 void check_counts(const std::vector<RewriteCount>& all, const std::string& name, int places, int plain) {
@@ -201,4 +209,85 @@ TEST_CASE("rewrites: GELU written out by its tanh form is one operation") {
   const std::string other =
       "        h = 0.5 * h * (1.0 + torch.tanh(0.79 * (h + 0.044715 * torch.pow(h, 3.0))))\n";
   CHECK(fused(checked(models.with_forward("NoGelu", forward("        a = v", other)))).empty());
+}
+
+const char* const kAll = "        a = q * k + v";
+
+TEST_CASE("rewrites: linears of one input are one operation") {
+  ScriptModels models;
+  const auto count = [&](const std::string& name, const std::string& code) {
+    return shared(checked(models.with_forward(name, code)));
+  };
+  CHECK(count("Three", forward(kAll)) == 1);
+  CHECK(count("Two", forward(kAll, "        h = torch.linear(h, self.w) * torch.linear(h, self.w)\n")) ==
+        2);
+  CHECK(count("Apart",
+              forward(kAll, "        h = torch.linear(h, self.w) * torch.linear(h * 2, self.w)\n")) == 1);
+  // A weight that comes of what another one computed.
+  CHECK(count("After", forward(kAll,
+                               "        u = torch.linear(h, self.w)\n"
+                               "        h = u * torch.linear(h, self.w * u.mean())\n")) == 1);
+}
+
+namespace {
+
+struct Adapted {
+  at::Tensor logits, A, B;  ///< the factors with their gradients
+};
+
+/// A low-rank hook that computes each use of `w`; `projects`: it lets itself be computed together with
+/// others.
+Adapted adapted(const std::filesystem::path& path, const std::string& rewrites, bool projects) {
+  Program program = Program::load(path);
+  program.use_rewrites({rewrites});
+  REQUIRE(program.sites().size() == 1);
+  at::manual_seed(9);
+  Adapted result{{}, at::randn({2, 8}).set_requires_grad(true), at::randn({8, 2}).set_requires_grad(true)};
+  const auto projection = [&](const SiteValues& values) {
+    CHECK_FALSE(values.output.defined());
+    return Projection{values.weight, values.bias, result.A, result.B, 0.5};
+  };
+  const auto hook = [&](const SiteValues& values) {
+    return low_rank_linear_reference(values.input, projection(values));
+  };
+  HookedSite hooked{&program.sites()[0], hook, /*computes_site=*/true};
+  if (projects) hooked.projection = projection;
+  result.logits = program.executable({hooked}).logits(padded_inputs());
+  (result.logits * at::randn(result.logits.sizes())).sum().backward();
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("rewrites: hooks that are projections are computed together, others alone") {
+  ScriptModels models;
+  // h comes from another table than the weight, which has the linear uses only.
+  const auto path = models.with_forward("Hooked", R"(
+    def forward(self, input_ids, attention_mask):
+        h = (torch.arange(8) == input_ids.unsqueeze(-1)).float()
+        h = torch.linear(h, self.w) * torch.linear(h, self.w) + torch.linear(h, self.w)
+        return torch.linear(h, self.w)
+)");
+  const Adapted plain = adapted(path, "none", false);
+  for (const bool projects : {true, false}) {
+    const Adapted joined = adapted(path, "shared", projects);
+    check_close(joined.logits, plain.logits);
+    check_close(joined.A.grad(), plain.A.grad());
+    check_close(joined.B.grad(), plain.B.grad());
+  }
+}
+
+TEST_CASE("rewrites: a trained weight has its gradient where its linears are shared") {
+  ScriptModels models;
+  const auto path = models.with_forward("Trained", forward(kAll));
+  const auto gradient = [&](const std::string& rewrites) {
+    Program program = Program::load(path);
+    program.use_rewrites({rewrites});
+    const at::Tensor w = program.weight("w").value.clone().set_requires_grad(true);
+    program.set_weight("w", w);
+    const at::Tensor logits = program.executable().logits(padded_inputs());
+    (logits * at::arange(8)).sum().backward();
+    return w.grad();
+  };
+  check_close(gradient("shared"), gradient("none"));
 }

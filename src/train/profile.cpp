@@ -89,7 +89,10 @@ void Profile::begin_update() {
 void Profile::end_update(const StepResult& result) {
   const std::int64_t large = all_.memory.large_allocations() - large_before_update_;
   ++updates_;
-  if (updates_ == 1) allocations_.first = large;
+  if (updates_ == 1) {
+    allocations_.first = large;
+    first_ = passes();
+  }
   if (updates_ == 2) allocations_.least = allocations_.most = large;
   if (updates_ > 2) {
     allocations_.least = std::min(allocations_.least, large);
@@ -100,15 +103,18 @@ void Profile::end_update(const StepResult& result) {
   labelled_ += result.labelled;
 }
 
-double Profile::pass_seconds() const { return cost(Phase::forward).seconds + cost(Phase::backward).seconds; }
-
-ProductCount Profile::pass_products() const {
-  ProductCount sum = cost(Phase::forward).products;
-  return sum += cost(Phase::backward).products;
+Profile::Passes Profile::passes() const {
+  Passes sum{cost(Phase::forward).seconds, cost(Phase::forward).products};
+  sum.seconds += cost(Phase::backward).seconds;
+  sum.products += cost(Phase::backward).products;
+  return sum;
 }
 
+/// Without the first update, if there are others.
 double Profile::share_of_roof() const {
-  return static_cast<double>(pass_products().sum()) / (roof_ * std::max(1e-9, pass_seconds()));
+  const Passes all = passes(), before = updates_ > 1 ? first_ : Passes{};
+  const ProductCount products = all.products - before.products;
+  return static_cast<double>(products.sum()) / (roof_ * std::max(1e-9, all.seconds - before.seconds));
 }
 
 Json Profile::json() const {
@@ -146,7 +152,7 @@ std::string Profile::text() const {
                human_flops(static_cast<double>(each.products.sum())), human_bytes(each.allocated_bytes),
                human_bytes(each.highest_bytes)});
   }
-  const ProductCount products = pass_products();
+  const ProductCount products = passes().products;
   const auto sum = static_cast<double>(products.sum());
   return cat(table.str(), "products  ", human_flops(sum / updates), " operations an update, ",
              percent(static_cast<double>(products.attention) / std::max(1.0, sum)), " of them attention; ",

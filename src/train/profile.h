@@ -80,9 +80,14 @@ class Profile {
     std::int64_t first = 0, least = 0, most = 0;  ///< the last two of the updates after the first
   };
 
+  /// Forward and backward passes.
+  struct Passes {
+    double seconds = 0;
+    ProductCount products;
+  };
+
   const Cost& cost(Phase phase) const { return costs_[static_cast<std::size_t>(phase)]; }
-  double pass_seconds() const;
-  ProductCount pass_products() const;
+  Passes passes() const;
   double share_of_roof() const;
 
   Counters all_;
@@ -95,6 +100,7 @@ class Profile {
   std::uint64_t before_update_ = 0;  ///< bytes alive
   std::int64_t large_before_update_ = 0;
   Allocations allocations_;
+  Passes first_;  ///< of the first update, which warms up
 };
 
 /// What `work` gives, its time a phase's.

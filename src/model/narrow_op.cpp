@@ -20,10 +20,9 @@ void run_narrowed(torch::jit::Stack& stack) {
 
 void run_linear(torch::jit::Stack& stack) {
   const bool transposed = torch::jit::pop(stack).toBool();
-  const auto bias = torch::jit::pop(stack).toOptional<at::Tensor>();
+  const at::Tensor bias = tensor_or_none(torch::jit::pop(stack));
   const at::Tensor weight = torch::jit::pop(stack).toTensor(), x = torch::jit::pop(stack).toTensor();
-  const at::Tensor product = product_in_type_of(x, transposed ? weight.t() : weight);
-  torch::jit::push(stack, bias ? product + *bias : product);
+  torch::jit::push(stack, linear_in_weight_type(x, transposed ? weight.t() : weight, bias));
 }
 
 c10::Symbol narrowed_symbol() {
@@ -49,6 +48,12 @@ c10::Symbol widened_symbol() {
 }
 
 }  // namespace
+
+at::Tensor linear_in_weight_type(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (!bias.defined()) return product_in_type_of(x, weight);
+  if (x.scalar_type() == weight.scalar_type()) return at::linear(x, weight, bias);
+  return product_in_type_of(x, weight) + bias;
+}
 
 at::Tensor NarrowWeights::of(const at::Tensor& weight) {
   if (weight.requires_grad()) return weight.to(type_);

@@ -28,6 +28,9 @@ class NarrowWeights {
   std::unordered_map<const at::TensorImpl*, Entry> known_;
 };
 
+/// W x + b, the product in the weight's type, the sum in x's; b may be undefined. weight [out, in].
+at::Tensor linear_in_weight_type(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
 /// A node whose output is `weight` in the narrow type of `table`, in front of everything.
 torch::jit::Value* insert_narrowed(torch::jit::Value* weight, torch::jit::Value* table);
 

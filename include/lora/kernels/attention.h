@@ -45,12 +45,12 @@ AttentionPlan plan_attention(std::int64_t queries, std::int64_t keys, bool causa
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
                      std::optional<double> scale);
 
-/// Attention of ours, which is no operation of LibTorch's, tells at::RecordFunction under this name how many
-/// operations its products take, an int.
-inline constexpr const char* kRecordedProducts = "lora::attention";
-
 /// The same with the whole mask at once (bool or additive; undefined: none): the oracle.
 at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                const at::Tensor& mask, std::optional<double> scale);
+
+/// Attention of ours, which is no operation of LibTorch's, tells at::RecordFunction under this name how many
+/// operations its products take, an int.
+inline constexpr const char* kRecordedProducts = "lora::attention";
 
 }  // namespace lora

@@ -28,8 +28,7 @@ std::optional<Projection> projection_of(const HookedSite* hooked, const at::Tens
 
 at::Tensor run_alone(const HookedSite* hooked, const at::Tensor& x, const Projection& frozen) {
   if (hooked) return hooked->hook({{}, x, frozen.W, frozen.b});
-  const at::Tensor product = product_in_type_of(x, frozen.W);
-  return frozen.b.defined() ? product + frozen.b : product;
+  return linear_in_weight_type(x, frozen.W, frozen.b);
 }
 
 void run(torch::jit::Stack& stack) {
